@@ -1,0 +1,1 @@
+"""Exporters: folds over the events of a run."""

@@ -1,0 +1,102 @@
+"""What a probe, fault or stage step is handed to speak to AWS with."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Literal, Protocol, overload
+
+from gameday.sdk._observation import Cause, Observation
+
+if TYPE_CHECKING:
+    from types_boto3_autoscaling import AutoScalingClient
+    from types_boto3_cloudtrail import CloudTrailClient
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_kms import KMSClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_sts import STSClient
+
+
+class Answer(Protocol):
+    """What came back from the calls made inside ``with aws.answering() as answer``."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every call inside was answered without an error."""
+
+    @property
+    def cause(self) -> Cause:
+        """Why it came out so."""
+
+    @property
+    def code(self) -> str:
+        """AWS's exact error code, or ``""``."""
+
+    @property
+    def detail(self) -> str:
+        """AWS's own sentence, or ``""``."""
+
+    @property
+    def request_id(self) -> str:
+        """The request id of the last answer, or ``""``."""
+
+    def observation(self, detail: str = "") -> Observation:
+        """Turn it into an observation; ``detail`` replaces AWS's sentence."""
+
+
+class AWS(Protocol):
+    """A session on one account and Region, as one identity, for one run.
+
+    Clients never retry and have short timeouts: a retry hides the outage from a probe, and repeats a change.
+    Every call carries ``gameday/<run id>`` in its user agent.
+    """
+
+    @property
+    def account(self) -> str:
+        """The 12-digit account id that STS gave."""
+
+    @property
+    def region(self) -> str:
+        """The Region, e.g. ``us-east-1``."""
+
+    @property
+    def partition(self) -> str:
+        """``aws``, ``aws-cn`` or ``aws-us-gov``."""
+
+    @property
+    def run(self) -> str:
+        """The run's id; what a run makes is tagged ``gameday:run`` with it."""
+
+    @overload
+    def client(self, service: Literal["kms"]) -> KMSClient: ...
+    @overload
+    def client(self, service: Literal["s3"]) -> S3Client: ...
+    @overload
+    def client(self, service: Literal["ec2"]) -> EC2Client: ...
+    @overload
+    def client(self, service: Literal["cloudtrail"]) -> CloudTrailClient: ...
+    @overload
+    def client(self, service: Literal["autoscaling"]) -> AutoScalingClient: ...
+    @overload
+    def client(self, service: Literal["sts"]) -> STSClient: ...
+
+    def client(self, service: str) -> object:
+        """A boto3 client for calls that only read."""
+
+    @overload
+    def changing(self, service: Literal["kms"]) -> KMSClient: ...
+    @overload
+    def changing(self, service: Literal["s3"]) -> S3Client: ...
+    @overload
+    def changing(self, service: Literal["ec2"]) -> EC2Client: ...
+
+    def changing(self, service: str) -> object:
+        """A boto3 client for calls that change something: the fence is checked before each.
+
+        Raises :class:`gameday.errors.Interrupted` when the run may no longer change anything.
+        """
+
+    def answering(self) -> AbstractContextManager[Answer]:
+        """Catch what AWS answers inside the block, errors and silence alike, and classify it."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or raise :class:`gameday.errors.Interrupted` at once when the run stops waiting for its probes."""

@@ -1,0 +1,375 @@
+"""What happens in a run, as typed, immutable facts.
+
+A run is a sequence of these; the journal, the terminal, the metrics and the reports are folds over it.
+Times inside an event are seconds since the run's start (its own steady clock); the wall clock stands on the
+:class:`Sealed` envelope.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from gameday.sdk._observation import Observation
+
+
+class Phase(StrEnum):
+    """Where an expectation applies; preflight and rollback are the engine's own."""
+
+    PREFLIGHT = "preflight"
+    BASELINE = "baseline"
+    FAULT = "fault"
+    ROLLBACK = "rollback"
+    RECOVERY = "recovery"
+    EVIDENCE = "evidence"
+
+
+class Verdict(StrEnum):
+    """How a run ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    ABORTED = "aborted"
+    REFUSED = "refused"
+
+
+class Closed(StrEnum):
+    """How an undo step was closed."""
+
+    RESTORED = "restored"
+    DRIFTED = "drifted"
+    KEPT = "kept"
+    ABANDONED = "abandoned"
+
+
+class Interval(BaseModel):
+    """A time that is only known to lie between two looks: seconds since the change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    after: float
+    """When the last old answer was asked for."""
+    by: float
+    """When the first new answer was there."""
+
+
+class Event(BaseModel):
+    """Base of all events."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class TargetFacts(BaseModel):
+    """Which AWS a run speaks to; enough to come back to it from another process, and no secret."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["lab", "aws"]
+    account: str
+    region: str
+    endpoint: str = ""
+    caller: str = ""
+    profile: str = ""
+    role: str = ""
+    lab_pid: int = 0
+    """The embedded lab's process, which ends with its run; 0 for an AWS that outlives the run."""
+
+
+class ProbeFacts(BaseModel):
+    """A probe or guard as the run's readers need it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    uses: str
+    resource: str = ""
+    expect: dict[Phase, tuple[str, ...]]
+    within: dict[Phase, float] = {}
+    guard: str = ""
+    """``"3 of 5"`` for a guard, else ``""``."""
+
+
+class StepFacts(BaseModel):
+    """An undo step as the run's readers need it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    uses: str
+    step: str
+    resource: str
+
+
+class RunStarted(Event):
+    kind: Literal["run_started"] = "run_started"
+    run: str
+    playbook: str
+    description: str = ""
+    playbook_hash: str = ""
+    machine: str = ""
+    pid: int = 0
+    version: str = ""
+
+
+class Staged(Event):
+    kind: Literal["staged"] = "staged"
+    uses: str
+    detail: str
+
+
+class PreflightChecked(Event):
+    kind: Literal["preflight_checked"] = "preflight_checked"
+    check: str
+    ok: bool
+    detail: str = ""
+
+
+class RunPrepared(Event):
+    """Everything is resolved and pinned: what will be watched, what will be changed, within which limits."""
+
+    kind: Literal["run_prepared"] = "run_prepared"
+    target: TargetFacts
+    probes: tuple[ProbeFacts, ...]
+    steps: tuple[StepFacts, ...]
+    limits: dict[str, float]
+    """``effect_within``, ``hold``, ``max_fault``, ``rollback_within``, ``recover_within``, ``evidence_within``: seconds."""
+
+
+class PhaseEntered(Event):
+    kind: Literal["phase_entered"] = "phase_entered"
+    phase: Phase
+    at: float
+    limit: float | None = None
+    """Seconds after which the phase ends at the latest."""
+
+
+class ProbeObserved(Event):
+    kind: Literal["probe_observed"] = "probe_observed"
+    probe: str
+    phase: Phase
+    asked: float
+    answered: float
+    observation: Observation
+    meets: bool | None = None
+    """Whether it is what the phase expects; None where it says nothing, or came from an earlier phase."""
+
+
+class ExpectationMet(Event):
+    kind: Literal["expectation_met"] = "expectation_met"
+    probe: str
+    phase: Phase
+    cause: str
+    interval: Interval
+    """Since the inject (fault), the end of rollback (recovery), or the phase's beginning."""
+
+
+class ExpectationBroken(Event):
+    kind: Literal["expectation_broken"] = "expectation_broken"
+    probe: str
+    phase: Phase
+    at: float
+    why: str
+    inconclusive: bool = False
+    """Too little was seen to call it a failure."""
+
+
+class LeakSeen(Event):
+    """A probe succeeded although the effect had been seen before."""
+
+    kind: Literal["leak_seen"] = "leak_seen"
+    probe: str
+    at: float
+    observation: Observation
+
+
+class GuardBreached(Event):
+    kind: Literal["guard_breached"] = "guard_breached"
+    guard: str
+    phase: Phase
+    at: float
+    why: str
+
+
+class HoldTaken(Event):
+    kind: Literal["hold_taken"] = "hold_taken"
+    resource: str
+
+
+class HoldReleased(Event):
+    kind: Literal["hold_released"] = "hold_released"
+    resource: str
+
+
+class StepIntended(Event):
+    """The state before is written down durably; the change may follow at any moment."""
+
+    kind: Literal["step_intended"] = "step_intended"
+    step: str
+    at: float
+
+
+class StepInjected(Event):
+    kind: Literal["step_injected"] = "step_injected"
+    step: str
+    asked: float
+    answered: float
+    certain: bool
+    """False when the call's outcome is open (no answer, or a server's error): it counts as done."""
+    detail: str = ""
+    request_id: str = ""
+
+
+class StepRefused(Event):
+    """The change was definitely not made."""
+
+    kind: Literal["step_refused"] = "step_refused"
+    step: str
+    at: float
+    why: str
+
+
+class UndoTried(Event):
+    kind: Literal["undo_tried"] = "undo_tried"
+    step: str
+    attempt: int
+    asked: float
+    answered: float
+    ok: bool
+    detail: str = ""
+    request_id: str = ""
+
+
+class StepReadBack(Event):
+    kind: Literal["step_read_back"] = "step_read_back"
+    step: str
+    at: float
+    found: Literal["restored", "still_ours", "drifted", "unknown"]
+    detail: str = ""
+
+
+class StepClosed(Event):
+    kind: Literal["step_closed"] = "step_closed"
+    step: str
+    at: float
+    closed: Closed
+    detail: str = ""
+
+
+class RollbackStarted(Event):
+    kind: Literal["rollback_started"] = "rollback_started"
+    at: float
+    reason: str
+    by: str = "runner"
+    """Who rolls back: ``runner``, ``gameday rollback``, ``watchdog``."""
+
+
+class RollbackFinished(Event):
+    kind: Literal["rollback_finished"] = "rollback_finished"
+    at: float
+    seconds: float
+    complete: bool
+    open: tuple[str, ...] = ()
+    """What is still changed or could not be read back, one sentence each."""
+
+
+class Interruption(Event):
+    """A signal, a limit or a failing surrounding ends the run early."""
+
+    kind: Literal["interruption"] = "interruption"
+    at: float
+    why: str
+    ignored: bool = False
+    """True where the run is rolling back already."""
+
+
+class Note(Event):
+    """Something that a reader should know and that changes nothing in the run."""
+
+    kind: Literal["note"] = "note"
+    at: float
+    text: str
+
+
+class RunFinished(Event):
+    kind: Literal["run_finished"] = "run_finished"
+    at: float
+    verdict: Verdict
+    exit_code: int
+    story: str
+    """One sentence: what happened."""
+    reasons: tuple[str, ...] = ()
+    finish_with: str = ""
+    """The command that finishes the rollback, when it is incomplete."""
+
+
+AnyEvent = (
+    RunStarted
+    | Staged
+    | PreflightChecked
+    | RunPrepared
+    | PhaseEntered
+    | ProbeObserved
+    | ExpectationMet
+    | ExpectationBroken
+    | LeakSeen
+    | GuardBreached
+    | HoldTaken
+    | HoldReleased
+    | StepIntended
+    | StepInjected
+    | StepRefused
+    | UndoTried
+    | StepReadBack
+    | StepClosed
+    | RollbackStarted
+    | RollbackFinished
+    | Interruption
+    | Note
+    | RunFinished
+)
+
+
+class Sealed(BaseModel):
+    """An event in its place in the run: numbered, dated, and chained to the one before by its hash."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    seq: int
+    at: str
+    """UTC, ISO 8601 with microseconds."""
+    previous: str
+    hash: str
+    event: Annotated[AnyEvent, Field(discriminator="kind")]
+
+
+SEALED: TypeAdapter[Sealed] = TypeAdapter(Sealed)
+
+
+def chain_hash(run: str, seq: int, at: str, previous: str, event: Event) -> str:
+    """The hash that seals an event: SHA-256 over its place, the hash before, and its canonical JSON."""
+    body = json.dumps([run, seq, at, previous, event.model_dump(mode="json")], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def seal(run: str, seq: int, at: str, previous: str, event: AnyEvent) -> Sealed:
+    """Put an event into its place behind the one whose hash is ``previous``."""
+    return Sealed(
+        run=run, seq=seq, at=at, previous=previous, hash=chain_hash(run, seq, at, previous, event), event=event
+    )
+
+
+def chain_is_whole(events: list[Sealed]) -> bool:
+    """Whether every event is the one that was sealed, in its place, with none missing between."""
+    previous = ""
+    for seq, sealed in enumerate(events):
+        expected = chain_hash(sealed.run, seq, sealed.at, previous, sealed.event)
+        if (sealed.seq, sealed.previous, sealed.hash) != (seq, previous, expected):
+            return False
+        previous = sealed.hash
+    return True

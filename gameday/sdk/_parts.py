@@ -1,0 +1,160 @@
+"""The base classes of what a playbook can use: probes, faults and stage steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from gameday.sdk._aws import AWS
+from gameday.sdk._observation import Observation
+
+Before = Mapping[str, JsonValue]
+"""The state that was found: all that an undo needs, as JSON, without secrets."""
+
+
+class Part(BaseModel):
+    """Something that a playbook names with ``uses:`` and configures with ``with:``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uses: ClassVar[str]
+    """The name in a playbook, ``service.verb``."""
+    permissions: ClassVar[tuple[str, ...]] = ()
+    """The IAM actions that it needs."""
+
+
+class Rank(IntEnum):
+    """The order in which rollback begins: keys first, then policies and doors, instances last."""
+
+    KEY = 0
+    POLICY = 1
+    INSTANCE = 2
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The resource is as it was captured."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StillOurs:
+    """What was injected is still there, or the way back is not over yet."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """Someone else changed the resource meanwhile; it is left alone."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The resource did not answer."""
+
+    detail: str = ""
+
+
+ReadBack = Restored | StillOurs | Drifted | Unknown
+
+
+class Step(BaseModel, ABC):
+    """One change in AWS that can be undone.
+
+    Rebuilt from the journal by another process, so its fields hold all that it needs besides ``before``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: ClassVar[str]
+    """The step's name, unique within its fault."""
+    rank: ClassVar[Rank]
+
+    @property
+    @abstractmethod
+    def resource(self) -> str:
+        """The canonical ARN that the hold is taken on."""
+
+    @abstractmethod
+    def capture(self, aws: AWS) -> Before:
+        """Read the state to come back to. Raises CannotInject when the step could not be undone exactly."""
+
+    @abstractmethod
+    def inject(self, aws: AWS, before: Before) -> None:
+        """Make the change: one call, made once. An error that leaves the outcome open counts as done."""
+
+    @abstractmethod
+    def undo(self, aws: AWS, before: Before) -> None:
+        """Take away what inject did, and nothing else. Idempotent; always calls."""
+
+    @abstractmethod
+    def read_back(self, aws: AWS, before: Before) -> ReadBack:
+        """Ask the resource whether it is as captured."""
+
+    def rehearse(self, aws: AWS) -> None:
+        """Prove in preflight that the undo is permitted, without changing anything. Raises what AWS answers."""
+
+
+class Fault(Part, ABC):
+    """Something that breaks, in ordered steps, and knows how to mend each."""
+
+    @abstractmethod
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in the order of injection; the same for the same parameters, without asking AWS."""
+
+
+class StepFault(Fault, Step):
+    """A fault that is one step: it is its own."""
+
+    def steps(self) -> tuple[Step, ...]:
+        """Itself."""
+        return (self,)
+
+
+class Probe(Part, ABC):
+    """Something that looks at one resource and says what it saw."""
+
+    @abstractmethod
+    def observe(self, aws: AWS) -> Observation:
+        """Look once: never raises for what AWS answers, and never retries (a retry hides the outage)."""
+
+    def refusal(self, aws: AWS) -> str:
+        """In preflight: why this probe must not run against its resource, or ``""``."""
+        return ""
+
+
+class InvasiveProbe(Probe, ABC):
+    """A probe that changes its resource while looking; it goes through holds and undo steps like a fault.
+
+    The runner captures its steps before the first look; ``observe`` is the inject, and makes its changes
+    through ``aws.changing`` and its pauses through ``aws.wait``, so that a rollback stops it at once.
+    """
+
+    @abstractmethod
+    def steps(self) -> tuple[Step, ...]:
+        """The steps whose capture, undo and read-back put the resource back."""
+
+
+class StageStep(Part, ABC):
+    """A resource that a playbook needs: checked where it exists, made where it may be."""
+
+    @abstractmethod
+    def check(self, aws: AWS) -> str:
+        """Why the resource is not there or not fit, or ``""``. Changes nothing."""
+
+    @abstractmethod
+    def make(self, aws: AWS) -> None:
+        """Make the resource, tagged ``gameday:stage``; never alters one that exists."""
+
+    @abstractmethod
+    def unmake(self, aws: AWS) -> str:
+        """Remove it if it carries the tag, and say in one sentence what was done."""

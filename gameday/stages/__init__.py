@@ -1,0 +1,1 @@
+"""Stage steps: one file each; resources that a playbook needs."""

@@ -1,0 +1,1 @@
+"""Probes: one file each; each looks at one resource and says what it saw."""
