@@ -1,0 +1,37 @@
+"""An embedded AWS on loopback: moto, and what moto lacks for rehearsing the loss of a key.
+
+``start()`` runs it as a process of its own; ``python -m gameday.lab`` serves it by hand. Importing this
+package loads neither moto nor flask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gameday.errors import LabError
+
+from .client import LabControl, LabProcess, start
+
+__all__ = ["LabControl", "LabError", "LabProcess", "PRESETS", "describe", "serve", "start"]
+
+PRESETS = ("instant", "brisk", "aws")
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    preset: str = "instant",
+    on_ready: Callable[[str], None] = print,
+    **knobs: object,
+) -> None:
+    """Serve in this process until it ends; ``on_ready`` gets the URL."""
+    from .server import serve as serve_here
+
+    serve_here(host, port, preset, on_ready, **knobs)
+
+
+def describe() -> list[dict[str, str]]:
+    """What the lab does beyond moto, with the standing of each (recorded … invented)."""
+    from .describe import describe as listed
+
+    return listed()

@@ -1,0 +1,200 @@
+"""One request as the lab sees it: which service and operation, by whom, with what parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from .s3names import s3_operation
+
+Environ = dict[str, Any]
+
+REGION = "us-east-1"
+JSON_TARGETS = {
+    "TrentService": "kms",
+    "CloudTrail_20131101": "cloudtrail",
+    "com": "cloudtrail",
+    "AWSEvents": "events",
+    "GraniteServiceVersion20100801": "cloudwatch",
+    "Logs_20140328": "logs",
+}
+SIGNING_NAMES = {"monitoring": "cloudwatch"}
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who is asking, as IAM and the trail know them."""
+
+    kind: str
+    """Root, IAMUser, AssumedRole, Anonymous or Service."""
+    arn: str
+    account: str
+    principal_id: str
+    access_key: str = ""
+    name: str = ""
+    role_arn: str = ""
+    role_id: str = ""
+    since: str = ""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, parsed. Hooks may rewrite the environ and the body before moto sees them."""
+
+    environ: Environ
+    body: bytes
+    service: str
+    operation: str
+    protocol: str
+    region: str = REGION
+    access_key: str = ""
+    signed: str = ""
+    """"" (anonymous), "header", "query-v4" or "query-v2"."""
+    query: dict[str, str] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    bucket: str = ""
+    key: str = ""
+    request_id: str = ""
+    caller: Caller | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What a before-hook wants to tell its own after-hook."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return str(self.environ["REQUEST_METHOD"])
+
+    @property
+    def user_agent(self) -> str:
+        """The caller's own user agent."""
+        return str(self.environ.get("HTTP_USER_AGENT", ""))
+
+    @property
+    def source_ip(self) -> str:
+        """Where the caller is."""
+        return str(self.environ.get("REMOTE_ADDR", "127.0.0.1"))
+
+    @property
+    def who(self) -> Caller:
+        """The caller; every call has one before hooks run."""
+        if self.caller is None:
+            raise AssertionError("a call is handled before its caller is known")
+        return self.caller
+
+    def header(self, name: str) -> str:
+        """A request header, or ""."""
+        return str(self.environ.get("HTTP_" + name.upper().replace("-", "_"), ""))
+
+    def set_header(self, name: str, value: str) -> None:
+        """Let moto see another header than the caller sent."""
+        self.environ["HTTP_" + name.upper().replace("-", "_")] = value
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Let moto see other JSON parameters than the caller sent."""
+        self.params = params
+        self.set_body(json.dumps(params).encode())
+
+    def set_body(self, body: bytes) -> None:
+        """Let moto see another body than the caller sent."""
+        self.body = body
+        self.environ["CONTENT_LENGTH"] = str(len(body))
+
+    def text(self, name: str, default: str = "") -> str:
+        """A parameter as text."""
+        value = self.params.get(name)
+        return default if value is None else str(value)
+
+    def listed(self, name: str) -> list[str]:
+        """A query-protocol list parameter: Name.1, Name.2 …"""
+        numbered = [k for k in self.params if re.fullmatch(rf"{name}(\.member)?\.\d+", k)]
+        return [str(self.params[k]) for k in sorted(numbered, key=lambda k: int(k.rsplit(".", 1)[1]))]
+
+
+def parse(environ: Environ, body: bytes) -> Call:
+    """Read who calls what out of the request."""
+    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    signed, access_key, region, signing = _signature(environ, query)
+    target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
+    kind = str(environ.get("CONTENT_TYPE", ""))
+    path = str(environ.get("PATH_INFO", "/"))
+    service = SIGNING_NAMES.get(signing, signing)
+    common: dict[str, Any] = {
+        "region": region,
+        "access_key": access_key,
+        "signed": signed,
+        "query": query,
+    }
+    if target:
+        service = service or JSON_TARGETS.get(target.split(".")[0].split("_20141101")[0], "")
+        return _json_call(environ, body, service, target.rsplit(".", 1)[-1], common)
+    if "/operation/" in path and "smithy-protocol" in {k[5:].lower().replace("_", "-") for k in environ}:
+        return _finish(Call(environ, body, service or "cloudwatch", path.rsplit("/", 1)[1], "cbor", **common))
+    if kind.startswith(FORM) and (service != "s3" and body):
+        return _query_call(environ, body, service, common)
+    if service in {"", "s3"} and path.startswith("/v20180820/"):
+        service = "s3control"
+    if service not in {"", "s3"}:
+        operation = f"{environ['REQUEST_METHOD']} {path}"
+        protocol = "s3" if service == "s3control" else "rest-json"
+        return _finish(Call(environ, body, service, operation, protocol, **common))
+    return _s3_call(environ, body, common)
+
+
+def _signature(environ: Environ, query: dict[str, str]) -> tuple[str, str, str, str]:
+    """How the request is signed, and the access key, Region and service of its credential scope."""
+    header = str(environ.get("HTTP_AUTHORIZATION", ""))
+    found = re.search(r"Credential=([^/,]+)/\d+/([^/]+)/([^/]+)/aws4_request", header)
+    if found:
+        return "header", found.group(1), found.group(2), found.group(3).lower()
+    if header.startswith("AWS "):
+        return "header-v2", header[4:].split(":")[0], REGION, "s3"
+    scope = query.get("X-Amz-Credential", "").split("/")
+    if "X-Amz-Signature" in query and len(scope) == 5:
+        return "query-v4", scope[0], scope[2], scope[3].lower()
+    if "Signature" in query and "AWSAccessKeyId" in query:
+        return "query-v2", query["AWSAccessKeyId"], REGION, "s3"
+    return "", "", REGION, ""
+
+
+def _finish(call: Call) -> Call:
+    long = uuid.uuid4()
+    call.request_id = long.hex[:16].upper() if call.protocol == "s3" else str(long)
+    return call
+
+
+def _json_call(environ: Environ, body: bytes, service: str, operation: str, common: dict[str, Any]) -> Call:
+    try:
+        params = json.loads(body or b"{}")
+    except ValueError:
+        params = {}
+    call = Call(environ, body, service, operation, "json", **common)
+    call.params = params if isinstance(params, dict) else {}
+    return _finish(call)
+
+
+def _query_call(environ: Environ, body: bytes, service: str, common: dict[str, Any]) -> Call:
+    params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    operation = params.pop("Action", "")
+    protocol = "ec2" if service == "ec2" else "query"
+    call = Call(environ, body, service or "sts", operation, protocol, **common)
+    call.params = dict(params)
+    return _finish(call)
+
+
+def _s3_call(environ: Environ, body: bytes, common: dict[str, Any]) -> Call:
+    raw = str(environ.get("RAW_URI") or environ.get("PATH_INFO", "/")).split("?")[0]
+    host = str(environ.get("HTTP_HOST", "")).split(":")[0]
+    path = raw.lstrip("/")
+    if host.endswith(".localhost"):
+        bucket, key = host.removesuffix(".localhost"), path
+    else:
+        bucket, _, key = path.partition("/")
+    call = Call(environ, body, "s3", "", "s3", **common)
+    call.bucket, call.key = unquote(bucket), unquote(key)
+    call.operation = s3_operation(call.method, call.bucket, call.key, call.query, call.header)
+    return _finish(call)

@@ -1,0 +1,18 @@
+"""What the lab does beyond moto, and how sure we are of each: kept beside the hooks, listed here."""
+
+from __future__ import annotations
+
+
+def describe() -> list[dict[str, str]]:
+    """Every behaviour with its standing; ``invented`` is what someone with an account should check."""
+    from .cloudtrail import CloudTrail
+    from .ebs import Ebs
+    from .ec2 import Ec2
+    from .kms import Kms
+    from .s3 import S3
+
+    return [
+        {"service": found.service, "behaviour": found.behaviour, "standing": found.standing}
+        for hooks in (Kms, S3, Ec2, Ebs, CloudTrail)
+        for found in hooks.behaviours
+    ]

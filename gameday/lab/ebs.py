@@ -1,0 +1,299 @@
+"""EBS: volumes carry their key's ARN, are reached through grants on it, and know their zone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from .kms import Keys
+from .shapes import Instance, Key, Volume
+from .trail import Infrastructure
+from .wire import Answer, AwsError
+from .world import Behaviour, World
+
+if TYPE_CHECKING:
+    from .call import Call
+
+AGENT = "ec2.amazonaws.com"
+VOLUME_ID = re.compile(rb"<volumeId>(vol-[0-9a-f]+)</volumeId>")
+SNAPSHOT_ID = re.compile(rb"<snapshotId>(snap-[0-9a-f]+)</snapshotId>")
+EBS_MAPPING = re.compile(r"(BlockDeviceMappings?\.\d+\.Ebs\.)(KmsKeyId|Encrypted)")
+
+
+class Ebs:
+    """EBS' hooks, and EC2's dealings with KMS; both called by ``ec2``."""
+
+    behaviours = (
+        Behaviour("ebs", "AttachVolume across zones: InvalidVolume.ZoneMismatch", "documented"),
+        Behaviour("ebs", "AttachVolume onto an occupied device: InvalidParameterValue", "documented"),
+        Behaviour("ebs", "AttachVolume with the key unusable: Client.CustomerKeyHasBeenRevoked", "recorded"),
+        Behaviour("ebs", "DetachVolume works without InstanceId", "documented"),
+        Behaviour("ebs", "volumes and snapshots carry the key's ARN; snapshots pass it on", "documented"),
+        Behaviour(
+            "ebs", "CreateVolume with the key unusable succeeds, and the volume vanishes", "documented"
+        ),
+        Behaviour("ebs", "a start records CreateGrant, Decrypt; a stop records RetireGrant", "recorded"),
+        Behaviour("ebs", "a refused CreateGrant's record: no parameters, no resources", "inferred"),
+        Behaviour(
+            "ebs", "an already stopped instance's root may be attached and detached freely", "documented"
+        ),
+    )
+
+    def __init__(self, world: World, keys: Keys) -> None:
+        self._world = world
+        self._keys = keys
+        self.images: dict[str, str] = {}
+
+    # --- hooks
+
+    def before(self, call: Call) -> Answer | None:
+        """Refuse impossible attachments, and spell keys as ARNs before moto stores them."""
+        if call.operation == "AttachVolume":
+            self._check_attach(call)
+        elif call.operation == "DetachVolume":
+            self._name_instance(call)
+        elif call.operation in {"CreateVolume", "RunInstances", "CopySnapshot"}:
+            self._spell_keys(call)
+        return None
+
+    def after(self, call: Call, answer: Answer) -> None:
+        """Hand keys on between volumes and snapshots."""
+        if call.operation == "CreateVolume":
+            found = VOLUME_ID.search(answer.body)
+            volume = self._world.moto.volume(call.region, found.group(1).decode()) if found else None
+            if volume is not None:
+                self._settle_volume(call, volume)
+        elif call.operation in {"CreateSnapshot", "CreateSnapshots"}:
+            for raw in SNAPSHOT_ID.findall(answer.body):
+                snapshot = self._world.moto.ec2(call.region).snapshots[raw.decode()]
+                snapshot.kms_key_id = snapshot.volume.kms_key_id
+        elif call.operation == "AttachVolume":
+            volume = self._world.moto.volume(call.region, call.text("VolumeId"))
+            instance = self._world.moto.instance(call.region, call.text("InstanceId"))
+            if volume is not None and instance is not None and instance._state.name == "running":
+                self.grant(call, volume, instance)
+                self.decrypt(call, volume, instance)
+
+    def _check_attach(self, call: Call) -> None:
+        volume = self._world.moto.volume(call.region, call.text("VolumeId"))
+        instance = self._world.moto.instance(call.region, call.text("InstanceId"))
+        device = call.text("Device")
+        if volume is None or instance is None:
+            return  # moto names the unknown one
+        if volume.attachment is not None:
+            owner = volume.attachment.instance.id
+            raise AwsError("VolumeInUse", f"{volume.id} is already attached to an instance ({owner})")
+        if volume.availability_zone != instance.availability_zone:
+            raise AwsError(
+                "InvalidVolume.ZoneMismatch",
+                f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'",
+            )
+        if instance._state.name not in {"running", "stopped"}:
+            raise AwsError("IncorrectState", f"Instance '{instance.id}' is not 'running'.")
+        if device in instance.block_device_mapping:
+            raise AwsError(
+                "InvalidParameterValue",
+                f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use",
+            )
+        key = self._key(call, volume)
+        if key is not None and self._keys.refusal(key) is not None:
+            raise AwsError(
+                "Client.CustomerKeyHasBeenRevoked",
+                f"Volume {volume.id} cannot be attached. The encrypted volume was unable to access the KMS key.",
+            )
+
+    def _name_instance(self, call: Call) -> None:
+        volume = self._world.moto.volume(call.region, call.text("VolumeId"))
+        if volume is None or volume.attachment is None:
+            return
+        instance = volume.attachment.instance
+        if volume.attachment.device == instance.root_device_name and instance._state.name == "running":
+            raise AwsError(
+                "OperationNotPermitted",
+                f"Unable to detach root volume '{volume.id}' from instance '{instance.id}'",
+            )
+        if not call.text("InstanceId"):
+            self._rewrite(call, {"InstanceId": instance.id})
+
+    def _spell_keys(self, call: Call) -> None:
+        """Key ids, aliases and the default key become the key's ARN, as DescribeVolumes shows it."""
+        spelled: dict[str, str] = {}
+        prefixes = {m.group(1) for m in map(EBS_MAPPING.fullmatch, call.params) if m}
+        if call.operation != "RunInstances":
+            prefixes = {""}
+        for prefix in prefixes:
+            name = call.text(f"{prefix}KmsKeyId")
+            encrypted = call.text(f"{prefix}Encrypted").lower() == "true"
+            if not self._world.knobs.encrypt_volumes and call.operation == "CreateVolume":
+                spelled[f"{prefix}Encrypted"] = "false"
+                spelled[f"{prefix}KmsKeyId"] = ""
+            elif name or encrypted:
+                key = self._find(call, name or "alias/aws/ebs")
+                spelled[f"{prefix}KmsKeyId"] = key.arn
+        if spelled:
+            self._rewrite(call, spelled)
+
+    def _find(self, call: Call, name: str) -> Key:
+        try:
+            return self._keys.find(call.region, name, call.who.account)
+        except AwsError as error:
+            raise AwsError(
+                "InvalidParameterValue", f"Invalid value '{name}' for kmsKeyId. {error.message}"
+            ) from error
+
+    def _rewrite(self, call: Call, changes: dict[str, str]) -> None:
+        call.params |= changes
+        call.params = {
+            name: value for name, value in call.params.items() if not (name in changes and value == "")
+        }
+        call.set_body(urlencode({"Action": call.operation, **call.params}).encode())
+
+    # --- volumes and their keys
+
+    def volumes_of(self, region: str, instance: Instance) -> list[Volume]:
+        """What is attached to an instance."""
+        volumes = self._world.moto.ec2(region).volumes
+        ids = [device.volume_id for device in instance.block_device_mapping.values()]
+        return [volumes[name] for name in ids if name in volumes]
+
+    def settle_root(self, call: Call, instance: Instance) -> None:
+        """Let the root volume stand at the image's root device, as moto does not."""
+        devices = instance.block_device_mapping
+        listed = instance.image_id in self._world.moto.ec2(call.region).amis
+        asked = [call.params[name] for name in sorted(call.params) if name.endswith(".DeviceName")]
+        if not listed:
+            # An image that the lab does not know: its root device is whatever the caller mapped first.
+            if asked:
+                instance.root_device_name = asked[0]
+        elif not asked and instance.root_device_name not in devices:
+            old, device = next(iter(devices.items()))
+            del devices[old]
+            devices[instance.root_device_name] = device
+            volume = self._world.moto.volume(call.region, device.volume_id)
+            if volume is not None:
+                volume.attachment.device = instance.root_device_name
+        elif instance.root_device_name not in devices:
+            backend = self._world.moto.ec2(call.region)
+            volume = backend.create_volume(8, str(instance.availability_zone))
+            backend.attach_volume(volume.id, instance.id, instance.root_device_name, True)
+        root = devices.get(instance.root_device_name)
+        if root is not None and not any(name.endswith("DeleteOnTermination") for name in call.params):
+            root.delete_on_termination = True  # images ask for it; moto forgets
+        for volume in self.volumes_of(call.region, instance):
+            self._inherit(call, volume)
+
+    def _settle_volume(self, call: Call, volume: Volume) -> None:
+        self._inherit(call, volume)
+        if not self.generate_key(call, volume):
+            backend = self._world.moto.ec2(call.region)
+
+            def vanish() -> None:
+                if volume.id in backend.volumes and volume.attachment is None:
+                    backend.delete_volume(volume.id)
+
+            self._world.agenda.after(0, vanish)
+
+    def _inherit(self, call: Call, volume: Volume) -> None:
+        """A volume made from an encrypted snapshot is encrypted with the snapshot's key."""
+        snapshot = self._world.moto.ec2(call.region).snapshots.get(volume.snapshot_id or "")
+        if volume.encrypted and not volume.kms_key_id:
+            inherited = getattr(snapshot, "kms_key_id", None)
+            volume.kms_key_id = inherited or self._find(call, "alias/aws/ebs").arn
+
+    def _key(self, call: Call, volume: Volume) -> Key | None:
+        if not volume.encrypted or not volume.kms_key_id:
+            return None
+        return self._keys.find(call.region, volume.kms_key_id, call.who.account)
+
+    # --- what EC2 asks of KMS
+
+    def generate_key(self, call: Call, volume: Volume) -> bool:
+        """A new encrypted volume needs a data key; False when KMS refused."""
+        key = self._key(call, volume)
+        if key is None:
+            return True
+        refusal = self._keys.refusal(key)
+        context = {"aws:ebs:id": volume.id}
+        parameters = {"encryptionContext": context, "keyId": key.arn, "numberOfBytes": 64}
+        self._world.trail.on_behalf(
+            call,
+            "GenerateDataKeyWithoutPlaintext",
+            AGENT,
+            key_arn="" if refusal else key.arn,
+            parameters=None if refusal else parameters,
+            error=(refusal.code, refusal.message) if refusal else None,
+        )
+        return refusal is None
+
+    def grant(self, call: Call, volume: Volume, instance: Instance) -> bool:
+        """EC2 needs a grant on the key to open a volume for an instance; False when KMS refused."""
+        key = self._key(call, volume)
+        if key is None:
+            return True
+        refusal = self._keys.refusal(key)
+        if refusal:
+            # The smoking gun: a denied forwarded call has no parameters and no resources.
+            self._world.trail.on_behalf(
+                call,
+                "CreateGrant",
+                AGENT,
+                key_arn="",
+                parameters=None,
+                error=(refusal.code, refusal.message),
+                read_only=False,
+            )
+            return False
+        grantee = f"arn:aws:sts::{call.who.account}:assumed-role/aws:ec2-infrastructure/{instance.id}"
+        constraints = {"EncryptionContextSubset": {"aws:ebs:id": volume.id}}
+        made = self._world.moto.add_grant(key, "", grantee, ["Decrypt"], constraints)
+        self._world.trail.on_behalf(
+            call,
+            "CreateGrant",
+            AGENT,
+            key_arn=key.arn,
+            read_only=False,
+            parameters={
+                "constraints": {"encryptionContextSubset": {"aws:ebs:id": volume.id}},
+                "granteePrincipal": grantee,
+                "keyId": key.arn,
+                "operations": ["Decrypt"],
+            },
+            response={"grantId": made.id, "keyId": key.arn},
+        )
+        return True
+
+    def decrypt(self, call: Call, volume: Volume, instance: Instance) -> None:
+        """EC2's infrastructure opens the volume's data key under its grant."""
+        key = self._key(call, volume)
+        if key is not None:
+            about = Infrastructure(call.who.account, call.region, instance.id, volume.id, key.arn)
+            self._world.trail.by_infrastructure("Decrypt", about)
+
+    def grants_of(self, instance: Instance) -> list[tuple[Key, Any]]:
+        """EC2's grants for an instance."""
+        suffix = f":assumed-role/aws:ec2-infrastructure/{instance.id}"
+        region = str(instance.availability_zone)[:-1]
+        return [
+            (key, grant)
+            for key in self._world.moto.kms(region).keys.values()
+            for grant in list(key.grants.values())
+            if str(grant.grantee_principal).endswith(suffix)
+        ]
+
+    def retire(self, region: str, grants: list[tuple[Key, Any]]) -> None:
+        """EC2 gives its grants back when an instance has stopped."""
+        for key, grant in grants:
+            key.retire_grant(grant.id)
+            parts = str(grant.grantee_principal)
+            volume = grant.constraints["EncryptionContextSubset"]["aws:ebs:id"]
+            about = Infrastructure(
+                parts.split(":")[4], region, parts.rsplit("/", 1)[1], volume, key.arn, grant.id, AGENT
+            )
+            self._world.trail.by_infrastructure("RetireGrant", about)
+
+
+def root_volume(world: World, region: str, instance: Instance) -> Volume | None:
+    """The volume at an instance's root device."""
+    device = instance.block_device_mapping.get(instance.root_device_name)
+    return world.moto.volume(region, device.volume_id) if device is not None else None

@@ -1,0 +1,233 @@
+"""The one place that touches moto: its dispatcher, and the state that the hooks read and set.
+
+moto's internals move between versions; ``tests/lab/test_moto_contact.py`` says in plain sentences which of
+the things used here is missing. Everything else in the lab speaks to the small protocols of ``shapes.py``.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from .call import Call, Caller
+from .shapes import Bucket, Ec2Backend, Grant, Image, Instance, Key, KmsBackend, S3Object, Volume
+from .wire import Answer, AwsError, error_answer
+
+ACCOUNT = "123456789012"
+PARTITION = "aws"
+BACKENDS = ("kms", "s3", "ec2", "sts", "iam", "cloudtrail")
+SETTINGS = {
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # saves 0.3 s; the lab lists an image of its own
+    "MOTO_DISABLE_GLOBAL_CORS": "true",
+    "MOTO_ACCOUNT_ID": ACCOUNT,
+    "TEST_SERVER_MODE": "true",
+}
+
+log = logging.getLogger("gameday.lab")
+
+
+class MotoWorld:
+    """moto, wrapped. Its state is global to the process: one lab a process."""
+
+    def __init__(self) -> None:
+        os.environ.update(SETTINGS)
+        import moto.backends
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        self._get_backend = cast("Callable[[str], Any]", moto.backends.get_backend)
+        self._app = _remembering(DomainDispatcherApplication)(create_backend_app)
+        for name in BACKENDS:
+            self._get_backend(name)
+        _teach_status_checks()
+
+    def ask(self, call: Call) -> Answer:
+        """Let moto answer a call, whatever the hooks have made of it."""
+        environ = dict(call.environ)
+        environ["wsgi.input"] = io.BytesIO(call.body)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ["CONTENT_LENGTH"] = str(len(call.body))
+        answer = Answer()
+
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: object = None
+        ) -> Callable[[bytes], None]:
+            answer.status, answer.headers = int(status.split(" ", 1)[0]), list(headers)
+            return lambda _: None
+
+        try:
+            chunks = cast("Iterable[bytes]", self._app(environ, start))
+            answer.body = b"".join(chunks)
+            getattr(chunks, "close", lambda: None)()
+        except Exception as error:  # moto's apps propagate whatever goes wrong in them; AWS answers 500
+            log.warning("moto failed at %s %s", call.service, call.operation, exc_info=True)
+            fault = AwsError("InternalFailure", f"moto has no answer to this call: {error!r}", 500)
+            return error_answer(fault, call.protocol, call.method, call.request_id)
+        return answer
+
+    def reset(self) -> None:
+        """Forget everything."""
+        from moto.core.base_backend import BackendDict
+        from moto.s3.models import s3_backends
+
+        BackendDict.reset()
+        s3_backends.bucket_accounts.clear()
+
+    # --- KMS
+
+    def kms(self, region: str) -> KmsBackend:
+        """KMS' state in a Region."""
+        return cast(KmsBackend, self._get_backend("kms")[ACCOUNT][region])
+
+    def key_of_ciphertext(self, region: str, blob: bytes) -> Key | None:
+        """The key that a ciphertext was made with."""
+        from moto.kms.utils import _deserialize_ciphertext_blob
+
+        try:
+            key_id = _deserialize_ciphertext_blob(ciphertext_blob=blob).key_id
+        except Exception:  # any bytes may come; what moto cannot read, moto refuses itself
+            return None
+        return self.kms(region).keys.get(key_id)
+
+    def add_grant(self, key: Key, name: str, grantee: str, operations: list[str], constraints: Any) -> Grant:
+        """Put a grant on a key, as a service does."""
+        return key.add_grant(name, grantee, operations, constraints, "")
+
+    # --- S3
+
+    def bucket(self, name: str) -> Bucket | None:
+        """A bucket by name."""
+        return cast("Bucket | None", self._get_backend("s3")[ACCOUNT][PARTITION].buckets.get(name))
+
+    def s3_object(self, bucket: str, key: str, version: str | None = None) -> S3Object | None:
+        """The object that a read of ``bucket``/``key`` would return."""
+        if self.bucket(bucket) is None:
+            return None
+        found = self._get_backend("s3")[ACCOUNT][PARTITION].get_object(bucket, key, version_id=version)
+        return cast("S3Object | None", found)
+
+    def put_object(self, bucket: str, key: str, body: bytes) -> None:
+        """Write an object as a service does."""
+        self._get_backend("s3")[ACCOUNT][PARTITION].put_object(bucket, key, body)
+
+    def block_everything(self, bucket: Bucket) -> None:
+        """Give a bucket the public access block that AWS gives to new ones."""
+        from moto.s3.models import PublicAccessBlock
+
+        bucket.public_access_block = PublicAccessBlock("true", "true", "true", "true")
+
+    def account_block(self) -> Any:
+        """The account's public access block, or None."""
+        return self._get_backend("s3control")[ACCOUNT][PARTITION].public_access_block
+
+    # --- EC2
+
+    def ec2(self, region: str) -> Ec2Backend:
+        """EC2's state in a Region."""
+        return cast(Ec2Backend, self._get_backend("ec2")[ACCOUNT][region])
+
+    def instance(self, region: str, instance_id: str) -> Instance | None:
+        """An instance by id."""
+        return self.ec2(region).get_instance_by_id(instance_id)
+
+    def volume(self, region: str, volume_id: str) -> Volume | None:
+        """A volume by id."""
+        return self.ec2(region).volumes.get(volume_id)
+
+    def set_reason(self, instance: Instance, code: str, message: str, transition: str = "") -> None:
+        """Say why an instance is in its state."""
+        from moto.ec2.models.instances import StateReason
+
+        instance.state_reason = StateReason(message, code)
+        instance._reason = transition
+
+    def add_image(self, region: str, **about: Any) -> Image:
+        """Let DescribeImages list an image."""
+        from moto.ec2.models.amis import Ami
+
+        backend = self.ec2(region)
+        image = cast(Image, Ami(backend, **about))
+        backend.amis[image.id] = image
+        return image
+
+    # --- who calls
+
+    def caller(self, access_key: str) -> Caller:
+        """Whoever has this access key; an unknown key is the account's root, as moto's default caller is."""
+        role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
+        if role is not None:
+            return _role_caller(role, access_key)
+        iam = self._get_backend("iam")[ACCOUNT][PARTITION]
+        user = iam.get_user_from_access_key_id(access_key) if access_key else None
+        if user is not None:
+            return Caller("IAMUser", user.arn, ACCOUNT, user.id, access_key, user.name)
+        return Caller("Root", f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT, ACCOUNT, access_key)
+
+    def secret_of(self, access_key: str) -> str | None:
+        """The secret of an access key that IAM or STS made here."""
+        role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
+        if role is not None:
+            return str(role.secret_access_key)
+        iam = self._get_backend("iam")[ACCOUNT][PARTITION]
+        user = iam.get_user_from_access_key_id(access_key)
+        keys = user.access_keys if user is not None else []
+        return next((str(k.secret_access_key) for k in keys if k.access_key_id == access_key), None)
+
+    def iam(self) -> Any:
+        """IAM's state."""
+        return self._get_backend("iam")[ACCOUNT][PARTITION]
+
+
+def _role_caller(role: Any, access_key: str) -> Caller:
+    since = role.expiration.strftime("%Y-%m-%dT%H:%M:%SZ")
+    name = str(role.role_arn).split("/")[-1]
+    role_id = str(role.user_id).split(":")[0]
+    return Caller(
+        "AssumedRole",
+        role.arn,
+        ACCOUNT,
+        role.user_id,
+        access_key,
+        name,
+        role_arn=role.role_arn,
+        role_id=role_id,
+        since=since,
+    )
+
+
+def _remembering(dispatcher: type[Any]) -> type[Any]:
+    """moto lists 175 packages from disk on every request; remember what it found."""
+    known: dict[str | None, Any] = {}
+
+    class Remembering(dispatcher):  # type: ignore[misc]
+        def get_backend_for_host(self, host: str | None) -> Any:
+            if host not in known:
+                known[host] = super().get_backend_for_host(host)
+            return known[host]
+
+    return Remembering
+
+
+def _teach_status_checks() -> None:
+    """moto's status checks are ok at once; let the lab say when (it sets ``lab_checks`` on the instance)."""
+    from moto.ec2.models.instances import Instance as MotoInstance
+
+    def status(self: Any) -> dict[str, Any]:
+        if self.state_code != 16:
+            return {"Status": "not-applicable"}
+        state = getattr(self, "lab_checks", "ok")
+        passed = "passed" if state == "ok" else "initializing"
+        return {"Details": [{"Name": "reachability", "Status": passed}], "Status": state}
+
+    MotoInstance.instance_status = property(status)
+    MotoInstance.system_status = property(status)
+
+
+def request_handler() -> type[Any]:
+    """moto's request handler, which keeps the underscores in S3 metadata names."""
+    os.environ.update(SETTINGS)
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+
+    return MotoRequestHandler

@@ -1,0 +1,101 @@
+"""One lab a test session, as a process of its own; each test gets a fresh AWS inside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from gameday.lab import LabControl, LabProcess, start
+
+DEFAULTS = {
+    "kms_propagation": 0,
+    "bucket_key_ttl": 0,
+    "cloudtrail_delay": 0,
+    "cloudtrail_file_interval": 5,
+    "boot_seconds": 0,
+    "stop_seconds": 0,
+    "status_check_seconds": 0,
+    "enforce_key": True,
+    "record_trail": True,
+    "ignore_public_access_block": False,
+    "encrypt_volumes": True,
+}
+
+
+@pytest.fixture(scope="session")
+def process() -> Iterator[LabProcess]:
+    with start("instant") as running:
+        yield running
+
+
+@pytest.fixture
+def lab(process: LabProcess) -> LabControl:
+    control = process.control
+    control.reset()
+    control.knobs(**DEFAULTS)
+    return control
+
+
+@pytest.fixture
+def client(lab: LabControl) -> Callable[..., Any]:
+    """Makes clients of the lab: never retrying, as root unless told otherwise."""
+    session = boto3.Session()
+
+    def make(
+        service: str,
+        *,
+        key: str = "test",
+        secret: str = "test",
+        token: str | None = None,
+        region: str = "us-east-1",
+        **config: Any,
+    ) -> Any:
+        settings = Config(retries={"total_max_attempts": 1}, **{"read_timeout": 20, **config})
+        return session.client(
+            service,
+            endpoint_url=lab.url,
+            region_name=region,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            config=settings,
+        )
+
+    return make
+
+
+def refused(call: Callable[..., Any], /, **arguments: Any) -> tuple[str, str, int]:
+    """Code, message and status of the error that a call must get."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    answer = caught.value.response
+    return (
+        answer["Error"]["Code"],
+        answer["Error"].get("Message", ""),
+        answer["ResponseMetadata"]["HTTPStatusCode"],
+    )
+
+
+def until(holds: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Poll until it is true; its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = holds()
+        if value or time.monotonic() > end:
+            assert value, "it did not become true in time"
+            return value
+
+
+@pytest.fixture
+def key(client: Callable[..., Any]) -> str:
+    """The ARN of a fresh key with the alias MyKMSKey."""
+    kms = client("kms")
+    arn = kms.create_key(Description="the lab's tests")["KeyMetadata"]["Arn"]
+    kms.create_alias(AliasName="alias/MyKMSKey", TargetKeyId=arn)
+    return str(arn)

@@ -1,0 +1,165 @@
+"""EC2 and EBS: the rows of LAB.md's table."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import refused
+
+
+def launch(ec2, key=None, **about):
+    ebs = {"VolumeSize": 8, "Encrypted": True, "KmsKeyId": key} if key else {"VolumeSize": 8}
+    image = ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["x86_64"]}])["Images"][0]
+    answer = ec2.run_instances(
+        ImageId=image["ImageId"],
+        MinCount=1,
+        MaxCount=1,
+        InstanceType="t3.micro",
+        BlockDeviceMappings=[{"DeviceName": image["RootDeviceName"], "Ebs": ebs}],
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "LabInstance"}]}],
+        **about,
+    )
+    return answer["Instances"][0]["InstanceId"]
+
+
+def about(ec2, instance):
+    return ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+
+
+def state(ec2, instance):
+    return about(ec2, instance)["State"]["Name"]
+
+
+def checks(ec2, instance):
+    found = ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
+    return [(s["InstanceStatus"]["Status"], s["SystemStatus"]["Status"]) for s in found]
+
+
+def grants(client, key):
+    return client("kms").list_grants(KeyId=key)["Grants"]
+
+
+@pytest.fixture
+def ec2(client):
+    return client("ec2")
+
+
+def test_the_root_volume_carries_the_keys_arn(ec2, key):
+    instance = launch(ec2, "alias/MyKMSKey")
+    volume = about(ec2, instance)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    shown = ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]
+    assert (shown["Encrypted"], shown["KmsKeyId"]) == (True, key)
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["KmsKeyId"] == key
+    again = ec2.create_volume(SnapshotId=snapshot, AvailabilityZone="us-east-1a")["VolumeId"]
+    assert ec2.describe_volumes(VolumeIds=[again])["Volumes"][0]["KmsKeyId"] == key
+
+
+def test_boot_stop_and_status_checks_take_their_time(lab, ec2, key):
+    lab.knobs(boot_seconds=30, stop_seconds=20, status_check_seconds=120)
+    instance = launch(ec2, key)
+    assert state(ec2, instance) == "pending"
+    assert refused(ec2.stop_instances, InstanceIds=[instance])[0] == "IncorrectInstanceState"
+    lab.advance(30)
+    assert (state(ec2, instance), checks(ec2, instance)) == ("running", [("initializing", "initializing")])
+    lab.advance(120)
+    assert checks(ec2, instance) == [("ok", "ok")]
+    change = ec2.stop_instances(InstanceIds=[instance])["StoppingInstances"][0]
+    assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("running", "stopping")
+    assert refused(ec2.start_instances, InstanceIds=[instance])[0] == "IncorrectInstanceState"
+    assert state(ec2, instance) == "stopping"
+    lab.advance(20)
+    assert state(ec2, instance) == "stopped"
+    change = ec2.start_instances(InstanceIds=[instance])["StartingInstances"][0]
+    assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("stopped", "pending")
+    ec2.start_instances(InstanceIds=[instance])
+    lab.advance(30)
+    assert state(ec2, instance) == "running"
+
+
+def test_a_start_without_its_key_falls_back_to_stopped(lab, client, ec2, key):
+    instance = launch(ec2, key)
+    ec2.stop_instances(InstanceIds=[instance])
+    client("kms").disable_key(KeyId=key)
+    lab.knobs(boot_seconds=5)
+    ec2.start_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "pending"
+    lab.advance(5)
+    shown = about(ec2, instance)
+    assert shown["State"]["Name"] == "stopped"
+    assert shown["StateReason"] == {
+        "Code": "Client.InternalError",
+        "Message": "Client.InternalError: Client error on launch",
+    }
+    client("kms").enable_key(KeyId=key)
+    ec2.start_instances(InstanceIds=[instance])
+    lab.advance(5)
+    assert state(ec2, instance) == "running"
+
+
+def test_a_launch_without_its_key_ends_terminated(client, ec2, key):
+    client("kms").disable_key(KeyId=key)
+    instance = launch(ec2, key)
+    shown = about(ec2, instance)
+    assert (shown["State"]["Name"], shown["StateReason"]["Code"]) == ("terminated", "Client.InternalError")
+    assert refused(launch, ec2=ec2, key=key, DryRun=True)[0] == "DryRunOperation"
+
+
+def test_a_running_instance_lives_on_without_its_key(client, ec2, key):
+    instance = launch(ec2, key)
+    client("kms").disable_key(KeyId=key)
+    assert state(ec2, instance) == "running"
+
+
+def test_ec2s_grants_last_while_it_runs(client, ec2, key):
+    instance = launch(ec2, key)
+    assert state(ec2, instance) == "running"
+    assert [g["GranteePrincipal"] for g in grants(client, key)] == [
+        f"arn:aws:sts::123456789012:assumed-role/aws:ec2-infrastructure/{instance}"
+    ]
+    ec2.stop_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "stopped"
+    assert grants(client, key) == []
+    ec2.start_instances(InstanceIds=[instance])
+    assert len(grants(client, key)) == 1
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "terminated"
+    assert grants(client, key) == []
+
+
+def test_volumes_move_within_their_zone_only(client, ec2, key):
+    instance = launch(ec2, key)
+    ec2.stop_instances(InstanceIds=[instance])
+    shown = about(ec2, instance)
+    device, root = shown["RootDeviceName"], shown["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    near = ec2.create_volume(Size=8, AvailabilityZone="us-east-1a", Encrypted=True, KmsKeyId=key)["VolumeId"]
+    far = ec2.create_volume(Size=8, AvailabilityZone="us-east-1c", Encrypted=True, KmsKeyId=key)["VolumeId"]
+    where = {"InstanceId": instance, "Device": device}
+    assert refused(ec2.attach_volume, VolumeId=far, **where)[0] == "InvalidVolume.ZoneMismatch"
+    assert refused(ec2.attach_volume, VolumeId=near, **where)[0] == "InvalidParameterValue"
+    ec2.detach_volume(VolumeId=root)
+    assert refused(ec2.start_instances, InstanceIds=[instance])[0] == "IncorrectInstanceState"
+    client("kms").disable_key(KeyId=key)
+    assert refused(ec2.attach_volume, VolumeId=near, **where)[:2] == (
+        "Client.CustomerKeyHasBeenRevoked",
+        f"Volume {near} cannot be attached. The encrypted volume was unable to access the KMS key.",
+    )
+    client("kms").enable_key(KeyId=key)
+    ec2.attach_volume(VolumeId=near, **where)
+    ec2.start_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "running"
+
+
+def test_any_image_id_launches(ec2):
+    answer = ec2.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1)
+    instance = answer["Instances"][0]["InstanceId"]
+    assert state(ec2, instance) == "running"
+    ec2.stop_instances(InstanceIds=[instance])
+    ec2.start_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "running"
+
+
+def test_a_volume_made_with_an_unusable_key_vanishes(client, ec2, key):
+    client("kms").disable_key(KeyId=key)
+    made = ec2.create_volume(Size=8, AvailabilityZone="us-east-1a", Encrypted=True, KmsKeyId=key)["VolumeId"]
+    assert refused(ec2.describe_volumes, VolumeIds=[made])[0] == "InvalidVolume.NotFound"
