@@ -7,6 +7,8 @@ from gameday.sdk._aws import (
     AWS,
     Answer,
 )
+from gameday.sdk._causes import classify
+from gameday.sdk._cloudtrail import TrailRecord
 from gameday.sdk._events import (
     SEALED,
     AnyEvent,
@@ -155,10 +157,12 @@ __all__ = [
     "StepRefused",
     "StillOurs",
     "TargetFacts",
+    "TrailRecord",
     "UndoTried",
     "Unknown",
     "Verdict",
     "chain_is_whole",
+    "classify",
     "format_duration",
     "parse_duration",
     "rebuild_step",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 from gameday.sdk._observation import Cause, Observation
@@ -65,6 +66,10 @@ class AWS(Protocol):
     @property
     def run(self) -> str:
         """The run's id; what a run makes is tagged ``gameday:run`` with it."""
+
+    @property
+    def started(self) -> datetime:
+        """When the run started, UTC; evidence is looked for from then on."""
 
     @overload
     def client(self, service: Literal["kms"]) -> KMSClient: ...

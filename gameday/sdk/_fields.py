@@ -66,7 +66,7 @@ KeyId = Annotated[str, Ref(RefKind.KEY)]
 """A key's alias, id or ARN; becomes the key's ARN."""
 
 InstanceId = Annotated[str, Ref(RefKind.INSTANCE)]
-"""An instance's id or its Name tag; becomes the instance's id."""
+"""An instance's id or its Name tag; becomes the instance's ARN, whose tail is its id."""
 
 ResourceRef = Annotated[str, Ref(RefKind.ANY)]
 """Anything that another field of the playbook names; becomes what that field became."""

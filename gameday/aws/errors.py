@@ -1,0 +1,97 @@
+"""What an exception of boto3 says: its cause, AWS's words, and whether the change behind it may have happened.
+
+Which code means what stands in :mod:`gameday.sdk`'s table (``classify``); here is what never became an AWS answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+
+from gameday.errors import Interrupted
+from gameday.sdk import Cause, classify
+
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.ProfileNotFound,
+    boto.SSOError,
+    boto.TokenRetrievalError,
+    boto.NoAuthTokenError,
+    boto.LoginError,
+)
+_SILENCE = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError)
+"""No answer, or half of one: timeouts, refused and dropped connections, names that do not resolve."""
+_NEVER_SENT = (
+    boto.EndpointConnectionError,
+    boto.ConnectTimeoutError,
+    *_NO_CREDENTIALS,
+    boto.ParamValidationError,
+    boto.EndpointProviderError,
+    boto.NoRegionError,
+    Interrupted,
+)
+"""The request never left: botocore raises EndpointConnectionError only for urllib3's NewConnectionError (refused,
+no route, the name does not resolve) and ConnectTimeoutError only while connecting (botocore/httpsession.py,
+``URLLib3Session.send``); the others come before a connection is sought. A dropped connection, a read that timed
+out, a proxy's or TLS error and an answer that cannot be parsed all leave open whether AWS did what was asked."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What AWS said, or why it said nothing."""
+
+    cause: Cause
+    code: str = ""
+    detail: str = ""
+    request_id: str = ""
+
+
+def understand(error: BaseException) -> Said | None:
+    """Read an exception from a boto3 call, or from reading its body; None for one that is none of AWS's (a bug)."""
+    if isinstance(error, boto.ClientError):
+        code, message = str(error.response["Error"].get("Code", "")), str(error.response["Error"].get("Message", ""))
+        return Said(classify(code, message, _status(error)), code, _printable(message), request_id_of(error))
+    if isinstance(error, _NO_CREDENTIALS):
+        return Said(Cause.CREDENTIALS, detail=_printable(str(error)))
+    if isinstance(error, _SILENCE):
+        return Said(Cause.UNREACHABLE, detail=_printable(str(error) or type(error).__name__))
+    if isinstance(error, ResponseParserError):
+        return Said(Cause.SERVER_ERROR, detail="the answer could not be read as one of AWS's")
+    if isinstance(error, boto.ParamValidationError):
+        return Said(Cause.INVALID, detail=_printable(str(error)))
+    if isinstance(error, boto.BotoCoreError):
+        return Said(Cause.OTHER, detail=_printable(str(error)))
+    return None
+
+
+def certain(error: BaseException) -> bool:
+    """Whether the change behind a failed call was **definitely not made**; False leaves it open (counts as made).
+
+    A 4xx is AWS's own refusal. 408 is none: a server or something between gave up waiting. A 5xx may come after the
+    work was done. S3 can answer an error under status 200, which says nothing either.
+    """
+    if isinstance(error, boto.ClientError):
+        return 300 <= _status(error) < 500 and _status(error) != 408
+    return isinstance(error, _NEVER_SENT)
+
+
+def request_id_of(error: BaseException) -> str:
+    """AWS's request id in an exception, or ``""``."""
+    if not isinstance(error, boto.ClientError):
+        return ""
+    return str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
+
+
+def _status(error: boto.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _printable(sentence: str) -> str:
+    """Without the query strings of URLs (a presigned one is a secret), on one line, and not endless."""
+    return re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']*", r"\1", " ".join(sentence.split()))[:500]

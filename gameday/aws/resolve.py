@@ -1,0 +1,122 @@
+"""Aliases and names become ARNs: once, in preflight, and pinned for the run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from gameday.errors import Refused
+from gameday.sdk import AWS, Answer, Cause, Fault, Part, Ref, RefKind
+
+if TYPE_CHECKING:
+    from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
+    from types_boto3_kms.type_defs import KeyMetadataTypeDef
+
+P = TypeVar("P", bound=Part)
+
+_GONE = ("terminated", "shutting-down")
+
+
+def pin(part: P, aws: AWS, known: dict[str, str]) -> P:
+    """The part with each reference replaced by what it points at; raises Refused when that is not one clear thing.
+
+    ``known`` maps a value as it is written to what it became, and is added to. A reference to anything becomes what
+    another field became, so the parts that name keys and instances are pinned first.
+    """
+    pinned: dict[str, str] = {}
+    for name, field in type(part).model_fields.items():
+        kinds = [mark.kind for mark in field.metadata if isinstance(mark, Ref)]
+        value: object = getattr(part, name)
+        if not kinds or not isinstance(value, str) or not value:
+            continue
+        if kinds[0] is RefKind.ANY:
+            pinned[name] = _recall(value, known)
+            continue
+        if value not in known:
+            known[value] = _key(value, aws) if kinds[0] is RefKind.KEY else _instance(value, aws)
+        pinned[name] = known[value]
+        if kinds[0] is RefKind.KEY and isinstance(part, Fault):
+            _refuse_foreign(value, known[value], aws)
+    return part.model_copy(update=pinned)
+
+
+def _recall(value: str, known: dict[str, str]) -> str:
+    """What the value became elsewhere: as written, as an alias without its prefix, or as the tail of an ARN."""
+    for candidate in (value, f"alias/{value}"):
+        if candidate in known:
+            return known[candidate]
+    return next((arn for arn in known.values() if arn.rsplit("/", 1)[-1] == value), value)
+
+
+def _key(value: str, aws: AWS) -> str:
+    region = _region_of(value)
+    if region not in ("", aws.region):
+        raise Refused(f"key {value} is in {region}, but this run is in {aws.region}: name a key of that Region")
+    found: KeyMetadataTypeDef | None = None
+    with aws.answering() as answer:
+        found = aws.client("kms").describe_key(KeyId=value)["KeyMetadata"]
+    if found is None:
+        raise Refused(_why("key", value, aws, answer))
+    if found.get("KeyManager") != "CUSTOMER":
+        raise Refused(
+            f"key {value} in {_where(aws)} is managed by AWS, and nobody can disable it: name a customer-managed key"
+        )
+    return found["Arn"]
+
+
+def _refuse_foreign(value: str, arn: str, aws: AWS) -> None:
+    owner = arn.split(":")[4]
+    if owner != aws.account:
+        raise Refused(
+            f"key {value} belongs to account {owner}, but this run is in {_where(aws)}: run it there, as its owner"
+        )
+
+
+def _instance(value: str, aws: AWS) -> str:
+    instance_id = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
+    region = _region_of(value)
+    if region not in ("", aws.region):
+        raise Refused(f"instance {value} is in {region}, but this run is in {aws.region}: name one of that Region")
+    by_id = bool(re.fullmatch(r"i-[0-9a-f]{8,17}", instance_id))
+    found: list[InstanceTypeDef] = []
+    with aws.answering() as answer:
+        pages = aws.client("ec2").get_paginator("describe_instances")
+        wanted = pages.paginate(InstanceIds=[instance_id]) if by_id else pages.paginate(Filters=[_named(value)])
+        found = [each for page in wanted for group in page["Reservations"] for each in group["Instances"]]
+    if not answer.ok:
+        raise Refused(_why("instance", value, aws, answer))
+    alive = [each["InstanceId"] for each in found if each["State"]["Name"] not in _GONE and _is(each, value, by_id)]
+    if not alive:
+        raise Refused(_missing("instance", value, aws))
+    if len(alive) > 1:
+        raise Refused(f"{len(alive)} instances are named {value} in {_where(aws)} ({', '.join(alive)}): name one by id")
+    return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:instance/{alive[0]}"
+
+
+def _named(value: str) -> FilterTypeDef:
+    return {"Name": "tag:Name", "Values": [value]}
+
+
+def _is(instance: InstanceTypeDef, value: str, by_id: bool) -> bool:
+    """EC2's filters read ``*`` and ``?`` as wildcards; a name means itself."""
+    return by_id or any(tag["Key"] == "Name" and tag["Value"] == value for tag in instance.get("Tags", []))
+
+
+def _region_of(value: str) -> str:
+    parts = value.split(":")
+    return parts[3] if len(parts) > 5 else ""
+
+
+def _where(aws: AWS) -> str:
+    return f"account {aws.account} in {aws.region}"
+
+
+def _missing(what: str, value: str, aws: AWS) -> str:
+    return f"there is no {what} {value} in {_where(aws)}: make it with gameday stage, or name another with --var"
+
+
+def _why(what: str, value: str, aws: AWS, answer: Answer) -> str:
+    if answer.cause is Cause.NOT_FOUND:
+        return _missing(what, value, aws)
+    said = ": ".join(filter(None, (answer.code, answer.detail))) or answer.cause
+    return f"{what} {value} in {_where(aws)} could not be looked up ({said}): allow it to be described, or name another"
