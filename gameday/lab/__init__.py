@@ -12,7 +12,7 @@ from gameday.errors import LabError
 
 from .client import LabControl, LabProcess, start
 
-__all__ = ["LabControl", "LabError", "LabProcess", "PRESETS", "describe", "serve", "start"]
+__all__ = ["PRESETS", "LabControl", "LabError", "LabProcess", "describe", "serve", "start"]
 
 PRESETS = ("instant", "brisk", "aws")
 

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.describe:
         for found in describe():
-            print(f"{found['service']:<12}{found['standing']:<12}{found['behaviour']}")
+            sys.stdout.write(f"{found['service']:<12}{found['standing']:<12}{found['behaviour']}\n")
         return 0
     knobs = dict(pair.split("=", 1) if "=" in pair else (pair, "true") for pair in options.set)
     if options.until_stdin_closes:
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         serve(options.host, options.port, options.preset, _say, **knobs)
     except LabError as error:
-        print(f"gameday lab: {error}", file=sys.stderr)
+        sys.stderr.write(f"gameday lab: {error}\n")
         return 5
     except KeyboardInterrupt:
         return 0
@@ -60,8 +60,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(url: str) -> None:
-    print(url, flush=True)
-    print(HOW.format(url=url), flush=True)
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()  # whoever waits for the URL gets it alone, and first
+    sys.stdout.write(HOW.format(url=url))
+    sys.stdout.flush()
 
 
 def _live_with_owner() -> None:

@@ -110,7 +110,7 @@ class Call:
         return default if value is None else str(value)
 
     def listed(self, name: str) -> list[str]:
-        """A query-protocol list parameter: Name.1, Name.2 …"""
+        """A query-protocol list parameter: Name.1, Name.2 and so on."""
         numbered = [k for k in self.params if re.fullmatch(rf"{name}(\.member)?\.\d+", k)]
         return [str(self.params[k]) for k in sorted(numbered, key=lambda k: int(k.rsplit(".", 1)[1]))]
 

@@ -24,7 +24,7 @@ EBS_MAPPING = re.compile(r"(BlockDeviceMappings?\.\d+\.Ebs\.)(KmsKeyId|Encrypted
 class Ebs:
     """EBS' hooks, and EC2's dealings with KMS; both called by ``ec2``."""
 
-    behaviours = (
+    behaviours: tuple[Behaviour, ...] = (
         Behaviour("ebs", "AttachVolume across zones: InvalidVolume.ZoneMismatch", "documented"),
         Behaviour("ebs", "AttachVolume onto an occupied device: InvalidParameterValue", "documented"),
         Behaviour("ebs", "AttachVolume with the key unusable: Client.CustomerKeyHasBeenRevoked", "recorded"),

@@ -26,7 +26,7 @@ FAILS_WITHIN = 10.0
 class Ec2:
     """EC2's hooks about instances; volumes are in ``ebs``."""
 
-    behaviours = (
+    behaviours: tuple[Behaviour, ...] = (
         Behaviour("ec2", "StartInstances with an unusable key succeeds: pending, then stopped", "observed"),
         Behaviour("ec2", "its StateReason is Client.InternalError: Client error on launch", "observed"),
         Behaviour("ec2", "RunInstances with an unusable key: pending, then terminated", "recorded"),

@@ -123,7 +123,7 @@ class Keys:
 class Kms:
     """KMS' hooks."""
 
-    behaviours = (
+    behaviours: tuple[Behaviour, ...] = (
         Behaviour("kms", "crypto and CreateGrant on a disabled key: 400 DisabledException", "documented"),
         Behaviour("kms", "the same pending deletion: 400 KMSInvalidStateException", "documented"),
         Behaviour("kms", "EnableKey, DisableKey pending deletion: KMSInvalidStateException", "documented"),

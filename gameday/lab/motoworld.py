@@ -52,7 +52,7 @@ class MotoWorld:
         answer = Answer()
 
         def start(
-            status: str, headers: list[tuple[str, str]], exc_info: object = None
+            status: str, headers: list[tuple[str, str]], _exc_info: object = None
         ) -> Callable[[bytes], None]:
             answer.status, answer.headers = int(status.split(" ", 1)[0]), list(headers)
             return lambda _: None
@@ -87,7 +87,7 @@ class MotoWorld:
 
         try:
             key_id = _deserialize_ciphertext_blob(ciphertext_blob=blob).key_id
-        except Exception:  # any bytes may come; what moto cannot read, moto refuses itself
+        except Exception:  # noqa: BLE001 (any bytes may come; what moto cannot read, moto refuses itself)
             return None
         return self.kms(region).keys.get(key_id)
 
@@ -198,7 +198,7 @@ def _role_caller(role: Any, access_key: str) -> Caller:
 
 
 def _remembering(dispatcher: type[Any]) -> type[Any]:
-    """moto lists 175 packages from disk on every request; remember what it found."""
+    """Moto lists 175 packages from disk on every request; remember what it found."""
     known: dict[str | None, Any] = {}
 
     class Remembering(dispatcher):  # type: ignore[misc]
@@ -211,7 +211,7 @@ def _remembering(dispatcher: type[Any]) -> type[Any]:
 
 
 def _teach_status_checks() -> None:
-    """moto's status checks are ok at once; let the lab say when (it sets ``lab_checks`` on the instance)."""
+    """Moto's status checks are ok at once; let the lab say when (it sets ``lab_checks`` on the instance)."""
     from moto.ec2.models.instances import Instance as MotoInstance
 
     def status(self: Any) -> dict[str, Any]:
@@ -226,8 +226,8 @@ def _teach_status_checks() -> None:
 
 
 def request_handler() -> type[Any]:
-    """moto's request handler, which keeps the underscores in S3 metadata names."""
+    """Moto's request handler, which keeps the underscores in S3 metadata names."""
     os.environ.update(SETTINGS)
     from moto.moto_server.werkzeug_app import MotoRequestHandler
 
-    return MotoRequestHandler
+    return cast("type[Any]", MotoRequestHandler)

@@ -30,7 +30,7 @@ class RequestReader(_MotoHandler):
         length = str(environ.get("CONTENT_LENGTH") or "0")
         return self.rfile.read(int(length)) if length.isdigit() else b""
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
         """Requests are not logged; GET /_lab/calls has them."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -19,7 +19,7 @@ KMS_KINDS = frozenset({"aws:kms", "aws:kms:dsse"})
 WRITES = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 READS = frozenset({"GetObject", "SelectObjectContent"})
 AGENT = "AWS Internal"
-AES256 = {
+AES256: dict[str, Any] = {
     "Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}
 }
 
@@ -27,7 +27,7 @@ AES256 = {
 class S3:
     """S3's hooks about keys; who may open which door is in ``s3doors``."""
 
-    behaviours = (
+    behaviours: tuple[Behaviour, ...] = (
         Behaviour("s3", "Get, Put, Copy with the key disabled: 400 KMS.DisabledException", "recorded"),
         Behaviour("s3", "Get with the key pending deletion: 400 KMS.KMSInvalidStateException", "recorded"),
         Behaviour("s3", "Put with an unknown key: 400 KMS.NotFoundException", "recorded"),

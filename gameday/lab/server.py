@@ -85,7 +85,7 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away in the middle is no error of ours."""
-        log.debug("connection of %s ended", client_address, exc_info=True)
+        log.debug("connection of %s ended", client_address)
 
 
 def serve(

@@ -75,13 +75,13 @@ def error_answer(error: AwsError, protocol: str, method: str, request_id: str) -
     return answer
 
 
-def _json_error(error: AwsError, request_id: str) -> Answer:
+def _json_error(error: AwsError, _: str) -> Answer:
     body = json.dumps({"__type": error.code, "message": error.message}).encode()
     headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", error.code)]
     return Answer(error.status, headers, body)
 
 
-def _rest_json_error(error: AwsError, request_id: str) -> Answer:
+def _rest_json_error(error: AwsError, _: str) -> Answer:
     body = json.dumps({"Message": error.message, "message": error.message}).encode()
     return Answer(
         error.status, [("Content-Type", "application/json"), ("x-amzn-ErrorType", error.code)], body
@@ -111,7 +111,7 @@ def _s3_error(error: AwsError, request_id: str) -> Answer:
     return Answer(error.status, [("Content-Type", "application/xml")], text.encode())
 
 
-def _cbor_error(error: AwsError, request_id: str) -> Answer:
+def _cbor_error(error: AwsError, _: str) -> Answer:
     pairs = (("__type", error.code), ("message", error.message))
     body = bytes([0xA0 + len(pairs)]) + b"".join(_cbor_text(k) + _cbor_text(v) for k, v in pairs)
     headers = [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")]
