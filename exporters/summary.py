@@ -1,0 +1,178 @@
+"""What is left on the screen when a run is over: readable in ten seconds, and the same as plain text."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from exporters.fold import RunView
+from exporters.parts import ProbeView, StepView
+from exporters.text import between, clean, count, pad, short, span
+from gameday.sdk import Outcome, Phase, TrailRecord, Verdict
+
+VERDICT_STYLES = {
+    Verdict.PASSED: "bold white on green",
+    Verdict.FAILED: "bold white on red",
+    Verdict.ABORTED: "bold black on yellow",
+    Verdict.INCONCLUSIVE: "bold black on yellow",
+    Verdict.REFUSED: "bold black on cyan",
+}
+ALARM = "bold white on red"
+_TITLES = ("probe", "baseline", "to effect", "cause seen", "leaks", "to recover")
+_CAUSE = 3
+_RECORDS = 8
+_LABEL = 10
+
+
+def summary(view: RunView, journal: str = "", width: int = 0) -> list[Text]:
+    """The lines of the summary; ``width`` 0 is as wide as it needs."""
+    lines = [Text(), _headline(view)]
+    if view.finished is not None:
+        lines.append(Text(clean(view.finished.story)))
+    parts = (_table(view, width), _reasons(view), _facts(view, width), _whereabouts(view, journal), _alarm(view))
+    for part in parts:
+        if part:
+            lines += [Text(), *part]
+    return lines
+
+
+def _headline(view: RunView) -> Text:
+    if view.incomplete:
+        line = Text(" ROLLBACK INCOMPLETE ", ALARM)
+    elif view.finished is None:
+        line = Text(" NOT FINISHED ", "bold black on yellow")
+    else:
+        line = Text(f" {view.finished.verdict.value.upper()} ", VERDICT_STYLES[view.finished.verdict])
+    line.append(f"  {clean(view.playbook) or 'run'}", "bold")
+    line.append(f"  run {clean(view.run)}")
+    if view.target is not None:
+        line.append(f"  {view.target.kind} {clean(view.target.account)}/{clean(view.target.region)}", "dim")
+    return line.append(f"  {span(view.now)}", "dim")
+
+
+# The table
+
+
+def _table(view: RunView, width: int) -> list[Text]:
+    probes = [probe for probe in view.probes.values() if probe.goes_dark or probe.stays_up]
+    if not any(probe.last for probe in probes):
+        return []
+    rows = [_TITLES, *(_row(probe) for probe in probes)]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(_TITLES))]
+    over = sum(widths) + 2 * (len(widths) - 1) - width
+    if width and over > 0:  # the cause gives way first, then the name
+        taken = min(over, widths[_CAUSE] - 12)
+        widths[_CAUSE] -= taken
+        widths[0] = max(widths[0] - (over - taken), 8)
+    lines = [_cells(_TITLES, widths, "dim")]
+    for probe, row in zip(probes, rows[1:], strict=True):
+        line = _cells(row, widths, "red" if probe.broken or probe.breached else "")
+        lines.append(line)
+    return lines
+
+
+def _cells(row: tuple[str, ...], widths: list[int], style: str) -> Text:
+    return Text("  ".join(pad(text, size) for text, size in zip(row, widths, strict=True)).rstrip(), style)
+
+
+def _row(probe: ProbeView) -> tuple[str, ...]:
+    effect, recover = probe.time_to_effect, probe.time_to_recover
+    baseline = probe.phases[Phase.BASELINE].last if Phase.BASELINE in probe.phases else None
+    before = "\N{EN DASH}"
+    if baseline is not None:
+        ok = baseline.outcome is Outcome.OK
+        before = f"{baseline.cause} {span(baseline.latency)}" if ok else baseline.cause.value
+    missing = "not seen" if Phase.FAULT in probe.phases else "\N{EN DASH}"
+    back = "not seen" if Phase.RECOVERY in probe.phases else "\N{EN DASH}"
+    return (
+        clean(probe.facts.name),
+        before,
+        (between(effect) if effect else missing) if probe.goes_dark else "stays up",
+        _cause(probe),
+        str(probe.leaks) if probe.goes_dark else "\N{EN DASH}",
+        (between(recover) if recover else back) if probe.goes_dark else "\N{EN DASH}",
+    )
+
+
+def _cause(probe: ProbeView) -> str:
+    """What it saw in the fault: the cause, and AWS's code where it says more."""
+    last = probe.phases[Phase.FAULT].last if Phase.FAULT in probe.phases else None
+    if last is None:
+        return "\N{EN DASH}"
+    return f"{last.cause} {clean(last.code)}".rstrip()
+
+
+# What failed, what was done, where to look
+
+
+def _reasons(view: RunView) -> list[Text]:
+    """Why it did not pass; the events themselves speak where the verdict gives no reasons."""
+    reasons = [clean(reason) for reason in view.finished.reasons] if view.finished is not None else []
+    if not reasons:
+        reasons = [f"guard {clean(breach.guard)}: {clean(breach.why)}" for breach in view.breaches]
+        for probe in view.probes.values():
+            reasons += [f"{clean(probe.facts.name)} in {one.phase}: {clean(one.why)}" for one in probe.broken]
+    passed = view.finished is not None and view.finished.verdict is Verdict.PASSED
+    return [Text.assemble(("  \N{EN DASH} " if passed else "  \N{MULTIPLICATION X} ", "red"), one) for one in reasons]
+
+
+def _facts(view: RunView, width: int) -> list[Text]:
+    lines = [_labelled("rollback", _rollback(view))] if view.rollback is not None else []
+    lines += [_labelled(label, text) for label, text in map(_closed, view.steps.values()) if text]
+    records = [record for probe in view.probes.values() for record in probe.records.values()]
+    lines += [_labelled("evidence", _evidence(record)) for record in records[:_RECORDS]]
+    if len(records) > _RECORDS:
+        lines.append(_labelled("", f"and {count(len(records) - _RECORDS, 'record')} more"))
+    for line in lines:
+        if width:
+            line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def _evidence(record: TrailRecord) -> str:
+    time = f"{record.time:%Y-%m-%dT%H:%M:%SZ}" if record.time.year > 1 else ""
+    who = short(record.principal)
+    via = f"{who} via {record.invoked_by}" if record.invoked_by and record.invoked_by != who else who
+    words = (record.name, record.error_code or "no error", time, f"by {via}" if via else "")
+    return "  ".join(clean(word) for word in words if word)
+
+
+def _rollback(view: RunView) -> str:
+    rollback = view.rollback
+    if rollback is None or rollback.complete is None:
+        return "not finished"
+    how = "complete" if rollback.complete else "INCOMPLETE"
+    seconds = f" after {span(rollback.seconds)}" if rollback.seconds is not None else ""
+    tried = f", {count(rollback.attempts, 'attempt')}" if rollback.attempts > 1 else ""
+    failed = f", {rollback.failures} failed" if rollback.failures else ""
+    by = f", by {clean(rollback.by)}" if rollback.by != "runner" else ""
+    return f"{how}{seconds}{tried}{failed}{by}"
+
+
+def _closed(step: StepView) -> tuple[str, str]:
+    """``restored  kms.disable_key on key/12ab34cd…``; nothing for what was never changed."""
+    if step.changed_at is None:
+        return "", ""
+    detail = f": {clean(step.closed.detail)}" if step.closed is not None and step.closed.detail else ""
+    what = clean(short(step.facts.resource) or step.facts.id)
+    return step.closed.closed.value if step.closed else "open", f"{what}  {clean(step.facts.uses)}{detail}"
+
+
+def _whereabouts(view: RunView, journal: str) -> list[Text]:
+    lines = [_labelled("journal", clean(journal))] if journal else []
+    return [*lines, _labelled("again", f"gameday show {clean(view.run)}")] if view.run else lines
+
+
+def _alarm(view: RunView) -> list[Text]:
+    """The last thing on the screen, since the last thing is what is read."""
+    if not view.incomplete and not (view.finished is None and view.open_steps):
+        return []
+    lines = [Text(" STILL CHANGED, or could not be read back ", ALARM)]
+    lines += [Text(f"  {clean(sentence)}", "red") for sentence in view.still_changed]
+    command = view.finished.finish_with if view.finished is not None else ""
+    command = clean(command) or f"gameday rollback {clean(view.run)}"
+    return [*lines, Text.assemble(("Finish it with:  ", "bold"), (command, "bold red"))]
+
+
+def _labelled(label: str, text: str) -> Text:
+    return Text.assemble((pad(label, _LABEL), "dim"), text)
