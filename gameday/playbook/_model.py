@@ -1,0 +1,104 @@
+"""What a playbook says once it has been read and found sound; the engine works from this and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from gameday.playbook._text import Timing
+from gameday.sdk import Fault, InvasiveProbe, Phase, Probe, StageStep
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What must be seen in a phase: one of ``causes``, within a time, and then until the phase ends."""
+
+    causes: frozenset[str]
+    """Causes and exact AWS codes; seeing any one of them meets the expectation."""
+    within: timedelta | None = None
+    """As written; None where the phase's default applies (see :meth:`Playbook.within`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageUse:
+    """A resource that the playbook needs."""
+
+    uses: str
+    part: StageStep
+
+
+@dataclass(frozen=True, slots=True)
+class FaultUse:
+    """Something that the playbook breaks."""
+
+    uses: str
+    part: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeUse:
+    """A probe, how often it looks, and what it must see."""
+
+    name: str
+    uses: str
+    part: Probe
+    expect: Mapping[Phase, Expect]
+    every: timedelta
+    """The pause from the start of one look to the start of the next."""
+    timeout: timedelta
+    """How long one look may take."""
+    once: bool = False
+    """Look until the expectation is met, then not again in that phase."""
+
+    @property
+    def invasive(self) -> bool:
+        """Whether looking changes the resource."""
+        return isinstance(self.part, InvasiveProbe)
+
+
+@dataclass(frozen=True, slots=True)
+class Fails:
+    """``3 of 5``: how many of the last looks must have failed for a breach."""
+
+    count: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardUse:
+    """A probe that must see ``ok`` throughout; its breach rolls back at once."""
+
+    name: str
+    uses: str
+    part: Probe
+    every: timedelta
+    timeout: timedelta
+    fails: Fails
+    expect: Expect = Expect(frozenset({"ok"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """A sound playbook."""
+
+    name: str
+    description: str
+    vars: Mapping[str, str]
+    """Every variable with the value that this run uses."""
+    stage: tuple[StageUse, ...]
+    probes: Mapping[str, ProbeUse]
+    guards: Mapping[str, GuardUse]
+    faults: tuple[FaultUse, ...]
+    timing: Timing
+    source: Path
+    hash: str
+    """SHA-256 of the file's bytes."""
+
+    def within(self, phase: Phase, expect: Expect) -> timedelta:
+        """How long an expectation may take to be met in a phase."""
+        return self.timing.default_within(phase) if expect.within is None else expect.within

@@ -1,0 +1,97 @@
+"""From a file to a playbook, or to all of its mistakes at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from gameday.errors import PlaybookInvalid
+from gameday.playbook import _checks
+from gameday.playbook._document import MAX_BYTES, BrokenError, Data, Mark, compose, decode
+from gameday.playbook._entries import NOT_YET, Entries, Registries, present
+from gameday.playbook._model import Playbook
+from gameday.playbook._problems import Problems, printed_file
+from gameday.playbook._pydantic import keys, unknown_key, validated
+from gameday.playbook._text import HeadText, PlaybookText, Timing
+from gameday.playbook._variables import Substitution, effective
+
+_LATER = {"blast_radius": NOT_YET, "schedule": NOT_YET}
+
+
+def read(path: Path, variables: Mapping[str, str], *, lab: bool, registries: Registries) -> Playbook:
+    """Read a playbook; raises PlaybookInvalid with every mistake that can be told apart."""
+    raw = read_bytes(path)
+    problems = Problems(str(path))
+    try:
+        text = decode(raw)
+        problems.root, duplicates = compose(text)
+        for twice in duplicates:
+            problems.at(twice.mark, twice.path, f"is there twice; the first is on line {twice.first.line}")
+        values = effective(problems.root, variables, lab=lab, problems=problems)
+        data = Substitution(text, values, problems).into(problems.root).data()
+        sections = _sections(data)
+    except BrokenError as broken:
+        problems.at(broken.mark, (), broken.message)
+        problems.fail()
+    playbook = _playbook(sections, Entries(sections, registries, problems), problems, path, raw, values)
+    if playbook is None:
+        problems.fail()
+    return playbook
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, or as many as show that it is too large; one sentence when it cannot be read."""
+    name = printed_file(str(path))
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise PlaybookInvalid(f"{name}: there is no such file") from None
+    except IsADirectoryError:
+        raise PlaybookInvalid(f"{name}: is a directory, not a playbook") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise PlaybookInvalid(f"{name}: cannot be read: {why}") from None
+
+
+def _sections(data: Data) -> dict[str, Data]:
+    found = present(data)
+    if not isinstance(found, dict):
+        raise BrokenError(Mark(1, 1), "is not a mapping; a playbook begins with its name, 'playbook: NAME'")
+    return found
+
+
+def _playbook(
+    sections: Mapping[str, Data],
+    entries: Entries,
+    problems: Problems,
+    source: Path,
+    raw: bytes,
+    values: Mapping[str, str],
+) -> Playbook | None:
+    known = keys(PlaybookText)
+    for name in sections:
+        if name not in known:
+            problems.add((name,), unknown_key(name, known, _LATER), key=True)
+    head = validated(HeadText, {name: sections[name] for name in keys(HeadText) if name in sections}, (), problems)
+    stage, probes, guards, faults = entries.stage(), entries.probes(), entries.guards(), entries.faults()
+    timing = validated(Timing, present(sections.get("timing", {})), ("timing",), problems)
+    _checks.whole(sections, problems)
+    _checks.faults(faults, problems)
+    if timing is not None:
+        _checks.timing(timing, probes, problems, has_faults=bool(sections.get("faults")))
+    if problems or head is None or timing is None:
+        return None
+    return Playbook(
+        name=head.playbook,
+        description=head.description,
+        vars=dict(values),
+        stage=stage,
+        probes=probes,
+        guards=guards,
+        faults=faults,
+        timing=timing,
+        source=source,
+        hash=hashlib.sha256(raw).hexdigest(),
+    )
