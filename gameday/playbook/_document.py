@@ -132,13 +132,24 @@ def compose(text: str) -> tuple[Node, list[Duplicate]]:
         mark = _mark(error.problem_mark or error.context_mark)
         where = f", {error.context}" if error.context else ""
         where += f" that begins on line {error.context_mark.line + 1}" if error.context and error.context_mark else ""
-        raise BrokenError(mark, f"is not YAML: {error.problem}{where}") from None
+        raise BrokenError(mark, f"is not YAML: {error.problem}{where}{_advice(text, mark)}") from None
     except yaml.YAMLError as error:
         raise BrokenError(Mark(1, 1), f"is not YAML: {' '.join(str(error).split())}") from None
 
 
 def _mark(mark: _YamlMark | None) -> Mark:
     return Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
+
+
+def _advice(text: str, mark: Mark) -> str:
+    """The two mistakes that YAML's own words do not explain."""
+    lines = _BREAK.split(text)
+    line = lines[mark.line - 1] if mark.line <= len(lines) else ""
+    if "\t" in line[: mark.column]:
+        return "; indent with spaces, not with tabs"
+    if re.search(r"[\[{].*[:,\[ ]\$\{", line):
+        return '; inside {…} and […] a variable stands in quotes: "${name}"'
+    return ""
 
 
 class _Open(NamedTuple):

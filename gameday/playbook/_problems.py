@@ -66,8 +66,11 @@ class Problems:
         self._found[mark, f"{printed(path)}: {message}"] = None
 
     def add(self, path: Path, message: str, *, key: bool = False) -> None:
-        """Note a mistake at a path: at its value, or with ``key`` at the name in front of it."""
-        if not self.is_broken(path):
+        """Note a mistake at a path: at its value, or with ``key`` at the name in front of it.
+
+        A name can be wrong whatever the mistake in its value.
+        """
+        if not self.is_broken(path[:-1] if key else path):
             self.at(self._mark(path, key=key), path, message)
 
     def broken(self, path: Path) -> None:
