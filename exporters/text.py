@@ -38,7 +38,7 @@ def pad(text: str, width: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time to two or three digits: ``41 ms``, ``0.4 s``, ``3.2 s``, ``34 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """A length of time to two digits or so: ``41 ms``, ``3.2 s``, ``34 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if not math.isfinite(seconds):
         return "?"
     if abs(seconds) < 0.095:

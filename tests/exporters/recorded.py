@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 
+from exporters.terminal import TerminalView
 from gameday.sdk import (
     AnyEvent,
     Cause,
@@ -399,3 +402,19 @@ RUNS = {
     "incomplete": incomplete,
     "inconclusive": inconclusive,
 }
+
+
+def main() -> None:
+    """Play a run in the live view at its own pace, or faster."""
+    speed = float((sys.argv[2:] or ["1"])[0])
+    began = time.monotonic()
+    view = TerminalView(journal="~/.local/state/gameday/journal.db", clock=lambda: (time.monotonic() - began) * speed)
+    for sealed in RUNS[sys.argv[1]]():
+        at = (datetime.fromisoformat(sealed.at) - START).total_seconds()
+        time.sleep(max(at / speed - (time.monotonic() - began), 0))
+        view.consume(sealed)
+    view.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""One picture of a run, made from its view and the time alone: what the live terminal draws again and again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from exporters.fold import RunView
+from exporters.parts import KeyState
+from exporters.rows import Columns, evidence_row, probe_row, step_rows
+from exporters.text import clean, clock, fit, short, span
+from gameday.sdk import Phase
+
+_PHASE_STYLES = {Phase.FAULT: "bold white on red", Phase.ROLLBACK: "bold black on yellow"}
+_KEY_STYLES = {KeyState.ENABLED: "green", KeyState.DISABLED: "bold red", KeyState.PENDING_DELETION: "bold red"}
+_KEY_WORDS = {
+    KeyState.ENABLED: "Enabled",
+    KeyState.DISABLED: "Disabled",
+    KeyState.PENDING_DELETION: "Pending deletion",
+    KeyState.OTHER: "in another state",
+}
+_DARK_TITLES = {
+    Phase.FAULT: "GOES DARK",
+    Phase.ROLLBACK: "WENT DARK",
+    Phase.RECOVERY: "COMES BACK",
+    Phase.EVIDENCE: "CAME BACK",
+}
+_STALE = 15.0
+"""Seconds after which a read of the key's state is no longer news."""
+_HINT = "[Ctrl-C = restore now]"
+
+
+@dataclass
+class Section:
+    """A title with rows below; the urgent rows are the last to give way where there is no room."""
+
+    title: str
+    rows: list[Text]
+    urgent: set[int] = field(default_factory=set)
+
+    def lines(self, most: int) -> list[Text]:
+        """The title and at most ``most`` rows, the last of which says what was left out."""
+        if len(self.rows) <= most:
+            return [Text(self.title, "bold"), *self.rows]
+        order = sorted(range(len(self.rows)), key=lambda index: (index not in self.urgent, index))
+        kept = sorted(order[: max(most - 1, 0)])
+        more = Text(f"  \N{HORIZONTAL ELLIPSIS} and {len(self.rows) - len(kept)} more", "dim")
+        return [Text(self.title, "bold"), *(self.rows[index] for index in kept), more]
+
+
+def frame(view: RunView, now: float, width: int, height: int) -> list[Text]:
+    """The lines to show, none wider than ``width``, not more than ``height`` of them."""
+    head = [_title(view, now, width), _phase_line(view, now, width), *_key_lines(view, now), *_troubles(view)]
+    sections = [section for section in _sections(view, now, width) if section.rows]
+    following = _next(view)
+    foot = [Text.assemble(("NEXT    ", "dim"), following)] if following else []
+    lines = _stack(head, sections, foot, height)
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+        line.no_wrap, line.end = True, ""
+    return lines[:height]
+
+
+def _stack(head: list[Text], sections: list[Section], foot: list[Text], height: int) -> list[Text]:
+    """Blank lines are the first to go, then the rows of the longest sections."""
+    most = max((len(section.rows) for section in sections), default=0)
+    for gap in (True, False):
+        lines = _joined(head, [section.lines(most) for section in sections], foot, gap=gap)
+        if len(lines) <= height:
+            return lines
+    while most > 1 and len(lines) > height:
+        most -= 1
+        lines = _joined(head, [section.lines(most) for section in sections], foot, gap=False)
+    if len(lines) > height and foot:
+        lines = [*lines[: max(height - len(foot), 0)], *foot]
+    return lines
+
+
+def _joined(head: list[Text], parts: list[list[Text]], foot: list[Text], *, gap: bool) -> list[Text]:
+    lines = list(head)
+    for part in [*parts, foot]:
+        lines += [Text(), *part] if gap and part else part
+    return lines
+
+
+# The head
+
+
+def _title(view: RunView, now: float, width: int) -> Text:
+    line = Text(clean(view.playbook).upper() or "RUN", "bold")
+    line = Text.assemble(line, f"  run {clean(view.run)}")
+    if view.target is not None:
+        line.append(f"  {view.target.kind} {clean(view.target.account)}/{clean(view.target.region)}")
+    return _right(line, Text(clock(now), "dim"), width)
+
+
+def _right(line: Text, end: Text, width: int) -> Text:
+    """Put ``end`` at the right edge where there is room for it."""
+    room = width - cell_len(line.plain) - cell_len(end.plain)
+    return Text.assemble(line, " " * room, end) if room >= 2 else line
+
+
+def _phase_line(view: RunView, now: float, width: int) -> Text:
+    phase = view.phase or Phase.PREFLIGHT
+    line = Text.assemble((f" {phase.value.upper()} ", _PHASE_STYLES.get(phase, "bold black on cyan")), "  ")
+    began = view.began.get(phase)
+    since = view.fault_since
+    if view.finished is not None:
+        line.append(f"over: {view.finished.verdict.value}")
+    elif phase is Phase.FAULT and since is not None and view.fault_active:
+        line.append(f"{_what_is_off(view)} {clock(now - since)}", "bold")
+        line.append_text(_put_back(view, now - since))
+        return _right(line, Text(_HINT, "dim"), width)
+    elif began is not None:
+        line.append(clock(now - began), "bold")
+        if view.phase_limit is not None:
+            line.append(f"   at most {span(view.phase_limit)}", "dim")
+    else:
+        line.append("nothing is changed yet", "dim")
+    if phase is Phase.ROLLBACK and view.rollback is not None:
+        line.append(f"   {clean(view.rollback.reason)}")
+    return line
+
+
+def _what_is_off(view: RunView) -> str:
+    keys = all(step.facts.uses.startswith("kms.") for step in view.fault_steps if step.open)
+    return "key off" if keys else "broken for"
+
+
+def _put_back(view: RunView, off: float) -> Text:
+    limit = view.limits.get("max_fault")
+    if limit is None:
+        return Text()
+    left = limit - off
+    return Text(f"   put back within {clock(left)}", "bold yellow" if left < limit / 5 else "")
+
+
+def _key_lines(view: RunView, now: float) -> list[Text]:
+    """What the key itself last said; where no probe asks it, what gameday did to it."""
+    lines = []
+    for key in view.keys[:3]:
+        age = max(now - key.read_at, 0.0)
+        line = Text.assemble(("key     ", "dim"), clean(short(key.resource)) or clean(key.probe), "  ")
+        line.append(_KEY_WORDS[key.state], _KEY_STYLES.get(key.state, "yellow"))
+        read = f" (read {int(age)} s ago)" if age < 120 else f" (read {span(age)} ago)"
+        lines.append(line.append(read, "yellow" if age > _STALE else "dim"))
+    return lines
+
+
+def _troubles(view: RunView) -> list[Text]:
+    """The last things that went wrong or were said, one line each."""
+    lines = [
+        Text.assemble(("!       ", "bold red"), (f"guard {clean(breach.guard)}: {clean(breach.why)}", "red"))
+        for breach in view.breaches[-2:]
+    ]
+    for interruption in view.interruptions[-1:]:
+        ignored = " (noted: it is being put back already)" if interruption.ignored else ""
+        lines.append(Text.assemble(("!       ", "bold yellow"), f"{clean(interruption.why)}{ignored}"))
+    rollback = view.rollback
+    if rollback is not None and rollback.failures and rollback.complete is not True:
+        tried = f"undo failed {rollback.failures} times, trying again: {clean(rollback.trouble)}"
+        lines.append(Text.assemble(("!       ", "bold red"), (tried, "red")))
+    lines += [Text.assemble(("note    ", "dim"), clean(note.text)) for note in view.notes[-2:]]
+    return lines
+
+
+# The sections
+
+
+def _sections(view: RunView, now: float, width: int) -> list[Section]:
+    phase = view.phase or Phase.PREFLIGHT
+    if not view.probes:
+        rows = [_check(check.check, check.detail, ok=check.ok) for check in view.checks]
+        return [Section("CHECKS", rows, {index for index, check in enumerate(view.checks) if not check.ok})]
+    columns = Columns.of(width, [clean(name) for name in view.probes])
+    dark = [probe for probe in view.probes.values() if probe.goes_dark]
+    up = [probe for probe in view.probes.values() if probe.stays_up]
+    proof = [probe for probe in view.probes.values() if probe.is_evidence]
+    sections = []
+    for title, probes in ((_DARK_TITLES.get(phase, "WILL GO DARK"), dark), ("STAYS UP", up)):
+        rows = [probe_row(view, probe, now, columns) for probe in probes]
+        urgent = {index for index, probe in enumerate(probes) if probe.broken or probe.breached or probe.leaks}
+        sections.append(Section(title, rows, urgent))
+    sections.append(Section("EVIDENCE", [evidence_row(view, probe, now, columns) for probe in proof]))
+    opened = [step for step in view.steps.values() if step.changed_at is not None]
+    urgent = {index for index, step in enumerate(opened) if step.open}
+    return [*sections, Section("CHANGED", step_rows(opened), urgent)]
+
+
+def _check(name: str, detail: str, *, ok: bool) -> Text:
+    mark = ("  \N{CHECK MARK} ", "green") if ok else ("  \N{MULTIPLICATION X} ", "bold red")
+    return Text.assemble(mark, clean(name), (f"  {fit(clean(detail), 200)}" if detail else "", "dim" if ok else "red"))
+
+
+def _next(view: RunView) -> str:
+    arrow = " \N{RIGHTWARDS ARROW} "
+    if view.finished is not None:
+        return ""
+    held = view.limits.get("hold", 0.0)
+    hold = [f"hold {span(held)}"] if held else []
+    proof = any(probe.is_evidence for probe in view.probes.values())
+    after = ["evidence", "verdict"] if proof else ["verdict"]
+    steps = {
+        Phase.BASELINE: ["all as expected", "fault", "rollback", "recovery"],
+        Phase.FAULT: [*([] if view.effect_everywhere else ["all effects seen"]), *hold, "put back", "recovery"],
+        Phase.ROLLBACK: ["read back", "recovery", *after],
+        Phase.RECOVERY: ["all as before", *after],
+        Phase.EVIDENCE: ["verdict"],
+    }
+    return arrow.join(steps.get(view.phase or Phase.PREFLIGHT, ["baseline", "fault", "rollback", "recovery", *after]))
