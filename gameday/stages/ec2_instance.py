@@ -1,0 +1,156 @@
+"""An instance for a playbook, booting from an encrypted volume."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from gameday.errors import Refused
+from gameday.sdk import AWS, Duration, StageStep, format_duration
+from gameday.stages._made import TAG, TAG_VALUE, demand, refuse_existing, tags
+
+if TYPE_CHECKING:
+    from types_boto3_ec2.type_defs import ImageTypeDef, InstanceTypeDef
+
+_GONE = ("terminated", "shutting-down")
+_AMAZON_LINUX = "al2023-ami-2023.*-x86_64"
+
+
+class Ec2Instance(StageStep):
+    """One instance of that name, whose root volume is encrypted with the key.
+
+    Made in the default subnet unless one is named, with the instance metadata service closed to version 1.
+    """
+
+    uses: ClassVar[str] = "ec2.instance"
+    permissions: ClassVar[tuple[str, ...]] = (
+        *("ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:DescribeVolumes", "ec2:DescribeImages"),
+        *("ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"),
+        *("kms:DescribeKey", "kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext", "kms:Decrypt"),
+    )
+
+    name: str = Field(min_length=1, max_length=255)
+    root_volume_key: str = Field(min_length=1)
+    """The key's alias, id or ARN."""
+    image: str = ""
+    """An image's id; without it, the newest Amazon Linux 2023 for x86_64."""
+    instance_type: str = "t3.micro"
+    subnet: str = ""
+    ready_within: Duration = timedelta(minutes=10)
+
+    def check(self, aws: AWS) -> str:
+        """Exactly one must live, and boot from a volume encrypted with the key."""
+        alive = self._alive(aws)
+        return self._unfit(aws, alive) if alive else self._missing(aws)
+
+    def _unfit(self, aws: AWS, alive: list[InstanceTypeDef]) -> str:
+        if len(alive) > 1:
+            return f"{len(alive)} instances are named {self.name}: there must be one"
+        root = alive[0].get("RootDeviceName")
+        volumes = [each["Ebs"]["VolumeId"] for each in alive[0]["BlockDeviceMappings"] if each["DeviceName"] == root]
+        if not volumes:
+            return f"instance {self.name} has no root volume on EBS"
+        used = wanted = ""
+        with aws.answering() as answer:
+            used = aws.client("ec2").describe_volumes(VolumeIds=volumes)["Volumes"][0].get("KmsKeyId", "")
+            wanted = aws.client("kms").describe_key(KeyId=self.root_volume_key)["KeyMetadata"]["Arn"]
+        demand(answer, f"the root volume of instance {self.name} could not be compared")
+        if used != wanted:
+            now = f"encrypted with {used}" if used else "not encrypted"
+            return f"the root volume of instance {self.name} is {now}, where it must be with {self.root_volume_key}"
+        return ""
+
+    def make(self, aws: AWS) -> None:
+        """RunInstances, and wait until it is healthy."""
+        alive = self._alive(aws)
+        if alive:
+            refuse_existing(self._unfit(aws, alive), f"instance {self.name}")
+        image = self._image(aws)
+        labels = [{"Key": key, "Value": value} for key, value in {"Name": self.name, **tags(aws)}.items()]
+        device = image.get("RootDeviceName", "/dev/xvda")
+        sizes = [
+            each["Ebs"].get("VolumeSize", 8) for each in image["BlockDeviceMappings"] if each["DeviceName"] == device
+        ]
+        root = {"Encrypted": True, "KmsKeyId": self.root_volume_key, "VolumeSize": max(sizes, default=8)}
+        request: dict[str, Any] = {
+            "ImageId": image["ImageId"],
+            "InstanceType": self.instance_type,
+            "MinCount": 1,
+            "MaxCount": 1,
+            "BlockDeviceMappings": [{"DeviceName": device, "Ebs": {**root, "DeleteOnTermination": True}}],
+            "MetadataOptions": {"HttpTokens": "required"},
+            "TagSpecifications": [{"ResourceType": kind, "Tags": labels} for kind in ("instance", "volume")],
+        }
+        if self.subnet:
+            request["SubnetId"] = self.subnet
+        made = ""
+        with aws.answering() as answer:
+            started = aws.changing("ec2").run_instances(**request)
+            made = started["Instances"][0]["InstanceId"]
+        demand(answer, f"instance {self.name} could not be launched", "name a subnet if there is no default one")
+        self._wait(aws, made)
+
+    def unmake(self, aws: AWS) -> str:
+        """TerminateInstances, only where the tag is ours; its volume goes with it."""
+        alive = self._alive(aws)
+        ours = [each["InstanceId"] for each in alive if {"Key": TAG, "Value": TAG_VALUE} in each.get("Tags", [])]
+        if not ours:
+            left = f"instance {self.name} was not made by gameday stage, and is left as it is"
+            return left if alive else self._missing(aws)
+        with aws.answering() as answer:
+            aws.changing("ec2").terminate_instances(InstanceIds=ours)
+        demand(answer, f"instance {self.name} could not be terminated")
+        return f"instance {self.name} ({', '.join(ours)}) is being terminated"
+
+    def _alive(self, aws: AWS) -> list[InstanceTypeDef]:
+        """The instances of that name that are not gone."""
+        found: list[InstanceTypeDef] = []
+        with aws.answering() as answer:
+            pages = aws.client("ec2").get_paginator("describe_instances")
+            for page in pages.paginate(Filters=[{"Name": "tag:Name", "Values": [self.name]}]):
+                found += [each for group in page["Reservations"] for each in group["Instances"]]
+        demand(answer, f"instance {self.name} could not be looked up in account {aws.account} in {aws.region}")
+        named = {"Key": "Name", "Value": self.name}  # the filter reads * and ? as wildcards
+        return [each for each in found if each["State"]["Name"] not in _GONE and named in each.get("Tags", [])]
+
+    def _missing(self, aws: AWS) -> str:
+        return f"there is no instance {self.name} in account {aws.account} in {aws.region}"
+
+    def _image(self, aws: AWS) -> ImageTypeDef:
+        found: list[ImageTypeDef] = []
+        with aws.answering() as answer:
+            if self.image:
+                found = aws.client("ec2").describe_images(ImageIds=[self.image])["Images"]
+            else:
+                wanted = {"name": _AMAZON_LINUX, "root-device-type": "ebs", "state": "available"}
+                found = aws.client("ec2").describe_images(
+                    Owners=["amazon"], Filters=[{"Name": name, "Values": [value]} for name, value in wanted.items()]
+                )["Images"]
+        demand(answer, "the image could not be looked up", "name one with image:")
+        if not found:
+            raise Refused(f"there is no image {self.image or _AMAZON_LINUX} in {aws.region}: name one with image:")
+        return max(found, key=lambda image: image.get("CreationDate", ""))
+
+    def _wait(self, aws: AWS, instance: str) -> None:
+        until, state, health = time.monotonic() + self.ready_within.total_seconds(), "pending", {"initializing"}
+        pause = 0.1
+        while time.monotonic() < until:
+            with aws.answering():
+                found = aws.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+                state = found["State"]["Name"]
+                if state in _GONE:
+                    why = found.get("StateReason", {})
+                    raise Refused(f"instance {self.name} did not start: {why.get('Code')}: {why.get('Message')}")
+                checks = aws.client("ec2").describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]
+                health = {each[kind]["Status"] for each in checks for kind in ("SystemStatus", "InstanceStatus")}
+                if state == "running" and health == {"ok"}:
+                    return
+            aws.wait(pause)
+            pause = min(pause * 1.5, 5.0)
+        limit = format_duration(self.ready_within)
+        raise Refused(
+            f"instance {self.name} ({instance}) is {state} and not healthy after {limit}: look at its console"
+        )

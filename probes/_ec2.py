@@ -1,0 +1,151 @@
+"""What ``ec2.boot`` reads of an instance: its state, its health, and what a stop would do to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gameday.errors import CannotInject
+from gameday.sdk import AWS, Cause, Observation
+
+if TYPE_CHECKING:
+    from types_boto3_ec2.type_defs import InstanceTypeDef
+
+GONE = ("terminated", "shutting-down")
+_KEY_STATES = {
+    "Disabled": Cause.KEY_DISABLED,
+    "PendingDeletion": Cause.KEY_PENDING_DELETION,
+    "PendingReplicaDeletion": Cause.KEY_PENDING_DELETION,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What EC2 says of an instance; ``state`` is ``""`` when it said nothing, and ``answer`` says why."""
+
+    answer: Observation
+    state: str = ""
+    code: str = ""
+    """Of the StateReason."""
+    message: str = ""
+    transition: str = ""
+    """The StateTransitionReason, which holds a time."""
+    root_volume: str = ""
+
+    @property
+    def reason(self) -> tuple[str, str, str]:
+        """What tells one stop from another."""
+        return self.code, self.message, self.transition
+
+    @property
+    def said(self) -> str:
+        """EC2's answer in a few words."""
+        return ": ".join(filter(None, (self.answer.code or self.answer.cause, self.answer.detail)))
+
+
+def look(aws: AWS, instance: str) -> Look:
+    """DescribeInstances for one."""
+    found, answer = _describe(aws, instance)
+    if found is None:
+        return Look(answer)
+    state, reason = found["State"]["Name"], found.get("StateReason", {})
+    if state in GONE:
+        answer = answer.model_copy(update={"cause": Cause.NOT_FOUND, "detail": f"the instance is {state}"})
+    root = found.get("RootDeviceName", "")
+    volumes = [each["Ebs"]["VolumeId"] for each in found.get("BlockDeviceMappings", []) if each["DeviceName"] == root]
+    return Look(
+        answer,
+        state=state,
+        code=reason.get("Code", ""),
+        message=reason.get("Message", ""),
+        transition=found.get("StateTransitionReason", ""),
+        root_volume=volumes[0] if volumes else "",
+    )
+
+
+def checks(aws: AWS, instance: str) -> str:
+    """``ok`` when both status checks are, else what they say, else why they cannot be read."""
+    said: set[str] = set()
+    with aws.answering() as answer:
+        for status in aws.client("ec2").describe_instance_status(InstanceIds=[_id(instance)])["InstanceStatuses"]:
+            said |= {status["SystemStatus"]["Status"], status["InstanceStatus"]["Status"]}
+    if not answer.ok:
+        return f"not known ({answer.code or answer.cause})"
+    return "ok" if said == {"ok"} else " and ".join(sorted(said - {"ok"})) or "not there yet"
+
+
+def key_cause(aws: AWS, volume: str) -> Cause:
+    """EC2 said that the volume's key is in an incorrect state; ask KMS in which."""
+    state = ""
+    with aws.answering():
+        key = aws.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0].get("KmsKeyId", "")
+        state = aws.client("kms").describe_key(KeyId=key)["KeyMetadata"].get("KeyState", "")
+    return _KEY_STATES.get(state, Cause.KEY_UNUSABLE)
+
+
+def rehearse_power(aws: AWS, instance: str) -> None:
+    """Dry runs of start and stop, which EC2 answers with DryRunOperation when they are permitted."""
+    ec2 = aws.changing("ec2")
+    for call in (ec2.start_instances, ec2.stop_instances):
+        with aws.answering() as answer:
+            call(InstanceIds=[_id(instance)], DryRun=True)
+        if answer.code != "DryRunOperation":
+            raise CannotInject(f"{instance} may not be put back: {answer.code or answer.cause}: {answer.detail}")
+
+
+def harm(aws: AWS, instance: str) -> str:
+    """Why a stop and a start would harm this instance, or ``""``."""
+    found, answer = _describe(aws, instance)
+    if found is None:
+        return f"{instance} could not be described ({answer.code or answer.cause}: {answer.detail})"
+    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+    state = found["State"]["Name"]
+    if state not in ("running", "stopped"):
+        return f"{instance} is {state}: it must be running or stopped"
+    group = tags.get("aws:autoscaling:groupName") or _group(aws, instance)
+    if group:
+        return f"{instance} is in the Auto Scaling group {group}, which would replace it when it stops"
+    if found.get("RootDeviceType", "ebs") != "ebs":
+        return f"{instance} boots from an instance store, which a stop would wipe"
+    if found.get("InstanceLifecycle") == "spot":
+        return f"{instance} is a spot instance, which may not be given back after a stop"
+    if found.get("HibernationOptions", {}).get("Configured"):
+        return f"{instance} is set up to hibernate: a plain stop would lose its memory"
+    return _lasting(aws, instance, found.get("InstanceType", ""))
+
+
+def _lasting(aws: AWS, instance: str, instance_type: str) -> str:
+    """Instance-store data volumes and stop protection; where these cannot be read, EC2 itself decides at the stop."""
+    stored = kept = False
+    with aws.answering():
+        kinds = aws.client("ec2").describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]  # type: ignore[list-item]
+        stored = any(kind.get("InstanceStorageSupported", False) for kind in kinds)
+    with aws.answering():
+        protection = aws.client("ec2").describe_instance_attribute(InstanceId=_id(instance), Attribute="disableApiStop")
+        kept = bool(protection.get("DisableApiStop", {}).get("Value"))
+    if stored:
+        return f"{instance} is a {instance_type}: a stop would wipe its instance store volumes"
+    return f"{instance} is protected against being stopped" if kept else ""
+
+
+def _group(aws: AWS, instance: str) -> str:
+    """The tag is missing for a moment after an attachment; where this is not permitted, the tag decides."""
+    groups: list[str] = []
+    with aws.answering():
+        members = aws.client("autoscaling").describe_auto_scaling_instances(InstanceIds=[_id(instance)])
+        groups = [member["AutoScalingGroupName"] for member in members["AutoScalingInstances"]]
+    return groups[0] if groups else ""
+
+
+def _describe(aws: AWS, instance: str) -> tuple[InstanceTypeDef | None, Observation]:
+    found: InstanceTypeDef | None = None
+    with aws.answering() as answer:
+        groups = aws.client("ec2").describe_instances(InstanceIds=[_id(instance)])["Reservations"]
+        found = next((each for group in groups for each in group["Instances"]), None)
+    if answer.ok and found is None:
+        return None, answer.observation("no such instance").model_copy(update={"cause": Cause.NOT_FOUND})
+    return found, answer.observation()
+
+
+def _id(arn: str) -> str:
+    return arn.rsplit("/", 1)[-1]
