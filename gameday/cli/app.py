@@ -1,0 +1,201 @@
+"""The commands and their options; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from gameday import __version__
+
+F = TypeVar("F", bound=Callable[..., object])
+
+EXIT_CODES = """\b
+Exit codes:
+  0   passed, everything restored
+  1   failed: an expectation did not hold; everything restored
+  2   the playbook or the command line is invalid; nothing was touched
+  3   aborted (guard, signal, max_fault); everything restored
+  4   inconclusive (too little seen, no evidence in time, drift left alone)
+  5   refused in preflight or baseline; nothing was touched
+  9   ROLLBACK INCOMPLETE: something is still changed, or could not be read back
+  70  a bug in gameday; everything restored
+"""
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gameday")
+def gameday() -> None:
+    """Rehearse the revocation of an AWS KMS key: break it, watch, always put it back, and prove it."""
+
+
+def _journal(command: F) -> F:
+    return click.option(
+        "--journal",
+        metavar="FILE|URL",
+        help="Where runs and undo steps are kept.  [default: $GAMEDAY_JOURNAL, or journal.db in the state directory]",
+    )(command)
+
+
+def _target(command: F) -> F:
+    for option in (
+        click.option("--profile", help="One of boto3's profiles, with --target aws."),
+        click.option("--region", help="The Region; needed with --target aws."),
+        click.option("--account", help="The account that you mean; needed with --target aws, and STS must agree."),
+        click.option(
+            "--preset",
+            type=click.Choice(["instant", "brisk", "aws"]),
+            default="brisk",
+            show_default=True,
+            help="How fast the embedded lab is.",
+        ),
+        click.option(
+            "--target",
+            metavar="lab|lab=URL|aws",
+            default="lab",
+            show_default=True,
+            help="Which AWS: an embedded lab, one that is already up, or a real account.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _vars(command: F) -> F:
+    return click.option("--var", "var", multiple=True, metavar="NAME=VALUE", help="A variable's value; repeatable.")(
+        command
+    )
+
+
+@gameday.command()
+@click.argument("playbook")
+@_vars
+@_target
+@_journal
+@click.option("--json", "as_json", is_flag=True, help="Events as JSON lines on standard output; people read stderr.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT.")
+@click.option("--metrics-textfile", type=click.Path(dir_okay=False), help="Leave metrics for the node exporter.")
+def run(**options: object) -> None:
+    """Run PLAYBOOK: baseline, fault, rollback, recovery, evidence, verdict.
+
+    PLAYBOOK is a file, or the name of one that ships with gameday (killswitch.yaml). Without --target it runs on an
+    embedded lab; no real account is touched unless --target names it.
+    """
+    from gameday.cli.run import run_playbook
+
+    run_playbook(**options)  # type: ignore[arg-type]
+
+
+@gameday.command()
+@click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK...")
+@_vars
+def validate(playbooks: tuple[str, ...], var: tuple[str, ...]) -> None:
+    """Check playbooks; every mistake is reported at once."""
+    from gameday.cli.catalogue import validate_playbooks
+
+    validate_playbooks(playbooks, var)
+
+
+@gameday.command()
+def schema() -> None:
+    """Print the JSON Schema of a playbook, for editors."""
+    from gameday.cli.catalogue import print_schema
+
+    print_schema()
+
+
+@gameday.command()
+def probes() -> None:
+    """List the probes: what each looks at, its parameters and permissions."""
+    from gameday.cli.catalogue import print_parts
+
+    print_parts("probes")
+
+
+@gameday.command()
+def faults() -> None:
+    """List the faults: what each breaks and how it is undone, its parameters and permissions."""
+    from gameday.cli.catalogue import print_parts
+
+    print_parts("faults")
+
+
+@gameday.command()
+@click.argument("playbook")
+@_vars
+@_target
+def stage(**options: object) -> None:
+    """Make what PLAYBOOK needs and is missing, tagged; what exists is checked and never altered."""
+    from gameday.cli.stage import stage_playbook
+
+    stage_playbook(**options)  # type: ignore[arg-type]
+
+
+@gameday.command()
+@click.argument("playbook")
+@_vars
+@_target
+def unstage(**options: object) -> None:
+    """Remove what gameday stage made for PLAYBOOK, and nothing else."""
+    from gameday.cli.stage import unstage_playbook
+
+    unstage_playbook(**options)  # type: ignore[arg-type]
+
+
+@gameday.command()
+@click.argument("run", required=False)
+@click.option("--all", "all_", is_flag=True, help="The open undo steps of every run that has ended.")
+@click.option("--within", default="2m", show_default=True, help="How long to try, e.g. 90s or 10m.")
+@_journal
+def rollback(run: str | None, all_: bool, within: str, journal: str | None) -> None:
+    """Put back what a run left changed: RUN is its id, or the beginning of it."""
+    from gameday.cli.rollback import roll_back_runs
+
+    roll_back_runs(run, all_=all_, within=within, place=journal)
+
+
+@gameday.command()
+@click.option("--check", is_flag=True, help="Exit with 9 while an undo step is open (for cron and Nagios).")
+@_journal
+def status(check: bool, journal: str | None) -> None:
+    """Say what runs, what is held, and what is still changed."""
+    from gameday.cli.history import print_status
+
+    print_status(journal, check=check)
+
+
+@gameday.command()
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many runs.")
+@_journal
+def history(limit: int, journal: str | None) -> None:
+    """List past runs, newest first."""
+    from gameday.cli.history import print_history
+
+    print_history(journal, limit)
+
+
+@gameday.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="The events as JSON lines.")
+@_journal
+def show(run: str, as_json: bool, journal: str | None) -> None:
+    """Tell a past run again from the journal: RUN is its id, or the beginning of it."""
+    from gameday.cli.history import print_run
+
+    print_run(journal, run, as_json=as_json)
+
+
+@gameday.command()
+@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0 for any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--preset", type=click.Choice(["instant", "brisk", "aws"]), default="instant", show_default=True)
+@click.option("--set", "knobs", multiple=True, metavar="KNOB=VALUE", help="One knob; repeatable.")
+@click.option("--describe", is_flag=True, help="List what the lab enforces, and where each line comes from.")
+def lab(port: int, host: str, preset: str, knobs: tuple[str, ...], describe: bool) -> None:
+    """Serve the embedded AWS on loopback; its URL is the first line of standard output."""
+    from gameday.lab.__main__ import main
+
+    arguments = ["--port", str(port), "--host", host, "--preset", preset]
+    arguments += [word for knob in knobs for word in ("--set", knob)] + ["--describe"] * describe
+    raise SystemExit(main(arguments))

@@ -1,0 +1,65 @@
+"""``gameday status``, ``history`` and ``show``: what the journal holds."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from exporters.json_lines import JsonLines
+from exporters.lines import PlainLines
+from gameday.journal import Journal, RunRecord
+from gameday.journal.sql import SqlJournal, default_place
+
+
+def open_journal(place: str | None) -> SqlJournal:
+    """The journal to read; one that does not exist is empty, and is not made."""
+    return SqlJournal(place or default_place(), create=False)
+
+
+def print_status(place: str | None, *, check: bool) -> None:
+    """Say what is open; with ``check`` the exit code says it too: 0, or 9 while an undo step is open."""
+    journal = open_journal(place)
+    open_ = journal.steps(only_open=True)
+    for run in (run for run in journal.runs(1000) if run.finished_at is None):
+        state = "running" if alive(run) else "DIED"
+        click.echo(f"run {run.run}  {run.playbook}  {state}  since {run.started_at[:19]}Z  {run.owner}")
+    for hold in journal.holds():
+        click.echo(f"held  {hold.resource}  by run {hold.run}")
+    for step in open_:
+        click.echo(f"OPEN  {step.record.uses} on {step.record.resource}: {step.state} at {step.intended_at[:19]}Z")
+    for run_id in dict.fromkeys(step.record.run for step in open_):
+        if not alive(journal.run(run_id)):
+            click.echo(f"      put it back with: gameday rollback {run_id}")
+    if not open_:
+        click.echo(f"nothing is open (journal {journal.place})")
+    if check and open_:
+        sys.exit(9)
+
+
+def alive(run: RunRecord) -> bool:
+    """Whether a run's owner still runs, as far as it can be told from here."""
+    return run.finished_at is None and run.owner.alive() is not False
+
+
+def print_history(place: str | None, limit: int) -> None:
+    """List past runs, newest first."""
+    journal = open_journal(place)
+    runs = journal.runs(limit)
+    if not runs:
+        click.echo(f"no runs yet (journal {journal.place})")
+    for run in runs:
+        verdict = run.verdict or ("running" if alive(run) else "died")
+        code = "" if run.exit_code is None else str(run.exit_code)
+        where = f"{run.target.kind} {run.target.account}/{run.target.region}" if run.target else "-"
+        click.echo(f"{run.run}  {run.started_at[:19]}Z  {verdict:<12} {code:>2}  {run.playbook}  {where}")
+
+
+def print_run(place: str | None, run: str, *, as_json: bool) -> None:
+    """Tell a run again: the same fold over the same events as when it ran."""
+    journal: Journal = open_journal(place)
+    record = journal.run(run)
+    teller = JsonLines(sys.stdout) if as_json else PlainLines(sys.stdout, journal.place)
+    for sealed in journal.events(record.run):
+        teller.consume(sealed)
+    teller.close()

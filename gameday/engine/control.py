@@ -1,0 +1,312 @@
+"""The thread that drives the machine: inputs in, commands carried out, never waiting for anything that can hang."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from gameday.aws.session import Session
+from gameday.engine.looks import Looks
+from gameday.engine.plan import Plan
+from gameday.engine.prepare import prepare
+from gameday.engine.stream import Stream
+from gameday.engine.writer import JournalWriter
+from gameday.errors import GamedayError
+from gameday.journal import Journal, Owner
+from gameday.machine import Run, Stage, handle, wake_at
+from gameday.machine.commands import (
+    Cancel,
+    CloseStep,
+    Command,
+    Emit,
+    Finish,
+    Intend,
+    RecordInjected,
+    ReleaseHold,
+    Sample,
+    StepCommand,
+    TakeHold,
+)
+from gameday.machine.inputs import (
+    ArmRefused,
+    Held,
+    Input,
+    Intended,
+    Prepared,
+    PrepareFailed,
+    Signalled,
+    SurroundingsFailed,
+    Tick,
+)
+from gameday.playbook import Playbook
+from gameday.rollback.driver import roll_back
+from gameday.rollback.hands import StepHands
+from gameday.sdk import Exporter, Phase, PhaseEntered, RunFinished, RunStarted, TargetFacts, Verdict
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5.0
+LONGEST_WAIT = 0.5
+EXPORTERS_MAY_TAKE = 2.0
+JOURNAL_MAY_TAKE = 6.0
+"""Longer than the journal waits for another writer."""
+
+
+class Target(Protocol):
+    """An AWS that answered, and is the one that was asked for."""
+
+    @property
+    def session(self) -> Session:
+        """As whom, and where."""
+
+    @property
+    def facts(self) -> TargetFacts:
+        """Enough to come back to it from another process."""
+
+    @property
+    def stages(self) -> bool:
+        """Whether a run may make what its playbook needs."""
+
+    @property
+    def close(self) -> Callable[[], None]:
+        """Ends what was started for this run alone."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run is made from.
+
+    Parameters
+    ----------
+    open_target: starts or reaches the AWS to run on; called on a thread of the run's.
+    finish_with: the command that finishes the rollback, should it stay incomplete.
+    """
+
+    run: str
+    playbook: Playbook
+    journal: Journal
+    open_target: Callable[[str, datetime], Target]
+    exporters: Sequence[Exporter]
+    version: str
+    finish_with: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed(Input):
+    """A thread of the run met a bug."""
+
+    error: Exception
+
+
+class Control(threading.Thread):
+    """Drives one run from its beginning to its exit code."""
+
+    def __init__(self, job: Job, done: Callable[[], None]) -> None:
+        super().__init__(name="control", daemon=True)
+        self.exit_code = 70
+        self._job, self._done = job, done
+        self._began, self._since = time.monotonic(), datetime.now(UTC)
+        self._inbox: SimpleQueue[Input] = SimpleQueue()
+        self._state = Run()
+        self._owner = Owner.this()
+        self._writer = JournalWriter(job.journal, lambda why: self._post(SurroundingsFailed(self._clock(), why)))
+        self._stream = Stream(job.run, self._writer.event, job.exporters)
+        self._target: Target | None = None
+        self._plan: Plan | None = None
+        self._hands: StepHands | None = None
+        self._looks: Looks | None = None
+        self._beaten = 0.0
+
+    def signalled(self, name: str) -> None:
+        """Tell the run of a signal; called from the main thread."""
+        self._post(Signalled(self._clock(), name))
+
+    def run(self) -> None:
+        """Drive the machine; whatever breaks here, what was changed is put back."""
+        try:
+            self._drive()
+        except Exception as bug:  # noqa: BLE001 - a bug must not leave the key off: roll back, then say so
+            self._after_bug(bug)
+        try:
+            self._wind_up()
+        finally:
+            self._done()
+
+    def _clock(self) -> float:
+        return time.monotonic() - self._began
+
+    def _post(self, event: Input) -> None:
+        self._inbox.put(event)
+
+    def _drive(self) -> None:
+        job = self._job
+        self._writer.write(lambda journal: journal.open_run(job.run, job.playbook.name, self._owner))
+        self._stream.emit(
+            RunStarted(
+                run=job.run,
+                playbook=job.playbook.name,
+                description=job.playbook.description,
+                playbook_hash=job.playbook.hash,
+                machine=self._owner.machine,
+                pid=self._owner.pid,
+                version=job.version,
+            )
+        )
+        self._stream.emit(PhaseEntered(phase=Phase.PREFLIGHT, at=self._clock()))
+        threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
+        while self._state.stage is not Stage.DONE:
+            self._turn(self._next_input())
+            self._beat()
+
+    def _next_input(self) -> Input:
+        try:
+            pause = min(LONGEST_WAIT, wake_at(self._state) - self._clock())
+            return self._inbox.get(timeout=max(0.001, pause))
+        except Empty:
+            return Tick(self._clock())
+
+    def _turn(self, event: Input) -> None:
+        if isinstance(event, Crashed):
+            raise event.error
+        # The state is in place before its commands are: the fence reads it from other threads.
+        self._state, commands = handle(self._state, event)
+        for command in commands:
+            self._carry_out(command)
+
+    def _beat(self) -> None:
+        if self._clock() - self._beaten >= HEARTBEAT_SECONDS:
+            self._beaten = self._clock()
+            self._writer.write(lambda journal: journal.heartbeat(self._job.run))
+
+    def _prepare(self) -> None:
+        job = self._job
+        try:
+            target = self._target = job.open_target(job.run, self._since)
+            self._writer.write(lambda journal: journal.set_target(job.run, target.facts))
+            plan = self._plan = prepare(
+                job.playbook,
+                target.session,
+                target.facts,
+                may_stage=target.stages,
+                journal=job.journal,
+                finish_with=job.finish_with,
+                emit=self._stream.emit,
+            )
+        except GamedayError as error:
+            self._post(PrepareFailed(self._clock(), str(error), error.exit_code))
+            return
+        except Exception as bug:  # noqa: BLE001 - carried to the control thread, which knows what to do with a bug
+            self._post(Crashed(self._clock(), bug))
+            return
+        inject_as = target.session.but(fence=lambda: self._state.stage is Stage.INJECTING)
+        self._hands = StepHands(plan.steps, inject_as, target.session, self._post, self._clock)
+        self._looks = Looks(plan.probes, target.session, self._post, self._clock)
+        self._stream.emit(plan.prepared)
+        self._post(Prepared(self._clock(), plan.spec))
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Emit():
+                self._stream.emit(command.event)
+                if isinstance(command.event, RunFinished):
+                    self._finished(command.event)
+            case Sample():
+                assert self._looks is not None
+                self._looks.start(command)
+            case Cancel():
+                assert self._looks is not None
+                self._looks.cancel(command.sample)
+            case ReleaseHold():
+                self._writer.write(lambda journal: journal.release(self._job.run, command.resource))
+            case Finish():
+                self.exit_code = command.exit_code
+            case StepCommand():
+                self._for_step(command)
+            case _:
+                raise TypeError(f"nobody carries out {command}")
+
+    def _for_step(self, command: StepCommand) -> None:
+        run, step = self._job.run, command.step
+
+        def refused(why: str) -> None:
+            self._post(ArmRefused(self._clock(), step, why))
+
+        assert self._plan is not None and self._hands is not None
+        record = self._plan.records[step]
+        match command:
+            case TakeHold():
+                self._writer.write(
+                    lambda journal: journal.take_hold(run, self._owner, record.resource),
+                    lambda: self._post(Held(self._clock(), step)),
+                    refused,
+                )
+            case Intend():
+                intent = record.model_copy(update={"before": dict(command.before)})
+                self._writer.write(
+                    lambda journal: journal.intend(intent),
+                    lambda: self._post(Intended(self._clock(), step)),
+                    refused,
+                )
+            case RecordInjected():
+                self._writer.write(lambda journal: journal.injected(run, step))
+            case CloseStep():
+                self._close_step(command)
+            case _:
+                self._hands.carry_out(command)
+
+    def _close_step(self, command: CloseStep) -> None:
+        self._writer.write(lambda journal: journal.close(self._job.run, command.step, command.closed, command.detail))
+
+    def _finished(self, event: RunFinished) -> None:
+        self._writer.write(lambda journal: journal.finish_run(self._job.run, event))
+
+    def _after_bug(self, bug: Exception) -> None:
+        """Roll back without the machine's run part, which cannot be trusted any more."""
+        log.critical("a bug in gameday: %s", "".join(traceback.format_exception(bug)))
+        open_: tuple[str, ...] = ()
+        if self._plan is not None and self._target is not None and self._state.open_steps:
+            for look in self._state.looks.values():
+                self._carry_out(Cancel(look.sample))
+            self._state = replace(self._state, stage=Stage.ROLLBACK)  # closes the fence
+            state = roll_back(
+                tuple(step.undoing() for step in self._state.open_steps),
+                self._plan.steps,
+                self._target.session,
+                timing=self._plan.spec.timing,
+                clock=self._clock,
+                emit=self._stream.emit,
+                close=self._close_step,
+                by="runner",
+                reason="a bug in gameday",
+            )
+            open_ = state.sentences()
+        if self._plan is not None:
+            for resource in {record.resource for record in self._plan.records.values()}:
+                if not any(resource in sentence for sentence in open_):
+                    self._carry_out(ReleaseHold(resource))
+        restored = "" if open_ else " Everything is as it was found."
+        finished = RunFinished(
+            at=self._clock(),
+            verdict=Verdict.ABORTED,
+            exit_code=9 if open_ else 70,
+            story=f"A bug in gameday ended the run: {type(bug).__name__}: {bug}.{restored} Please report it.",
+            reasons=open_,
+            finish_with=self._job.finish_with if open_ else "",
+        )
+        self._carry_out(Emit(finished))
+        self.exit_code = finished.exit_code
+
+    def _wind_up(self) -> None:
+        """Let the journal and the listeners finish, within limits."""
+        if not self._writer.flush(JOURNAL_MAY_TAKE):
+            log.error("the journal at %s does not hold all of this run", self._job.journal.place)
+        self._stream.close(EXPORTERS_MAY_TAKE)
+        if self._target is not None:
+            self._target.close()

@@ -1,0 +1,57 @@
+"""The hands for probes: every look on a thread of its own, so that one that hangs delays nobody."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+
+from gameday.aws.session import Session
+from gameday.errors import Interrupted
+from gameday.machine.commands import Sample
+from gameday.machine.inputs import Observed
+from gameday.rollback.hands import Clock, Post
+from gameday.sdk import Cause, Observation, Probe
+
+log = logging.getLogger(__name__)
+
+
+class Looks:
+    """Carries out samples.
+
+    Parameters
+    ----------
+    probes: probes and guards by name.
+    session: what they look with.
+    post: takes the answers; called from many threads.
+    clock: the run's steady clock.
+    """
+
+    def __init__(self, probes: Mapping[str, Probe], session: Session, post: Post, clock: Clock) -> None:
+        self._probes, self._session, self._post, self._clock = probes, session, post, clock
+        self._stops: dict[int, threading.Event] = {}
+
+    def start(self, sample: Sample) -> None:
+        """Begin a look."""
+        stop = self._stops[sample.sample] = threading.Event()
+        name = f"look {sample.sample} {sample.probe}"
+        threading.Thread(target=self._look, args=(sample, stop), name=name, daemon=True).start()
+
+    def cancel(self, sample: int) -> None:
+        """Stop a look at its next pause or change; a passive one just ends."""
+        if stop := self._stops.get(sample):
+            stop.set()
+
+    def _look(self, sample: Sample, stop: threading.Event) -> None:
+        probe = self._probes[sample.probe]
+        aws = self._session.but(stopping=stop, fence=lambda: not stop.is_set())
+        observation: Observation | None
+        try:
+            observation = probe.observe(aws)
+        except Interrupted:
+            observation = None
+        except Exception as error:
+            log.exception("probe %s failed", sample.probe)
+            observation = Observation(cause=Cause.OTHER, detail=f"the probe itself failed: {type(error).__name__}")
+        self._stops.pop(sample.sample, None)
+        self._post(Observed(self._clock(), sample.sample, observation))

@@ -1,0 +1,158 @@
+"""From a playbook to what the machine needs: every name resolved once, every part pinned for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gameday.aws.resolve import pin
+from gameday.journal import StepRecord
+from gameday.machine import Expect, ProbeSpec, Spec, StepSpec, Timing
+from gameday.playbook import GuardUse, Playbook, ProbeUse
+from gameday.sdk import (
+    AWS,
+    Fault,
+    InvasiveProbe,
+    Part,
+    Phase,
+    Probe,
+    ProbeFacts,
+    RunPrepared,
+    Step,
+    StepFacts,
+    TargetFacts,
+)
+
+GUARDED = (Phase.BASELINE, Phase.FAULT)
+"""Where a guard looks: a breach before the fault refuses, one during it rolls back."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, ready to begin.
+
+    Parameters
+    ----------
+    probes: probes and guards by name, pinned.
+    faults: the faults in order, pinned.
+    steps: the undo steps by id.
+    records: the same steps as the journal keeps them, still without the state before.
+    """
+
+    spec: Spec
+    probes: Mapping[str, Probe]
+    faults: tuple[Fault, ...]
+    steps: Mapping[str, Step]
+    records: Mapping[str, StepRecord]
+    prepared: RunPrepared
+
+
+def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finish_with: str) -> Plan:
+    """Resolve and pin everything; raises Refused when a name is not one clear resource."""
+    known: dict[str, str] = {}
+    faults = tuple(pin(use.part, aws, known) for use in playbook.faults)
+    uses: list[ProbeUse | GuardUse] = [*playbook.probes.values(), *playbook.guards.values()]
+    # Invasive probes name instances that others may refer to, so they are resolved first.
+    uses_in_order = sorted(uses, key=lambda use: not isinstance(use.part, InvasiveProbe))
+    pinned = {use.name: pin(use.part, aws, known) for use in uses_in_order}
+    probes = {use.name: pinned[use.name] for use in uses}
+    steps = _steps(faults, probes, run)
+    records = {record.id: record for record, _ in steps}
+    spec = Spec(
+        probes=tuple(_probe_spec(playbook, use, records) for use in uses),
+        steps=tuple(_step_spec(record, step) for record, step in steps),
+        timing=_timing(playbook),
+        finish_with=finish_with,
+    )
+    return Plan(
+        spec=spec,
+        probes=probes,
+        faults=faults,
+        steps={record.id: step for record, step in steps},
+        records=records,
+        prepared=RunPrepared(
+            target=target,
+            probes=tuple(_facts(use, probes[use.name], spec.probe(use.name)) for use in uses),
+            steps=tuple(StepFacts(id=r.id, uses=r.uses, step=r.step, resource=r.resource) for r in records.values()),
+            limits={name: value.total_seconds() for name, value in playbook.timing if name in LIMITS},
+        ),
+    )
+
+
+LIMITS = ("effect_within", "hold", "max_fault", "rollback_within", "recover_within", "evidence_within")
+
+
+def _steps(faults: tuple[Fault, ...], probes: Mapping[str, Probe], run: str) -> list[tuple[StepRecord, Step]]:
+    """Every undo step with its place; a chain is one fault's or one probe's steps."""
+    chains: list[tuple[str, Part, tuple[Step, ...], str]] = []
+    for number, fault in enumerate(faults, 1):
+        again = any(fault.uses == other.uses for other in faults[: number - 1])
+        chains.append((f"{fault.uses}#{number}" if again else fault.uses, fault, fault.steps(), ""))
+    chains += [(name, p, p.steps(), name) for name, p in probes.items() if isinstance(p, InvasiveProbe)]
+    return [
+        (
+            StepRecord(
+                run=run,
+                id=f"{prefix}/{step.step}",
+                uses=part.uses,
+                params=part.model_dump(mode="json"),
+                step=step.step,
+                resource=step.resource,
+                rank=step.rank,
+                chain=chain,
+                order=order,
+                before={},
+                probe=probe,
+            ),
+            step,
+        )
+        for chain, (prefix, part, steps, probe) in enumerate(chains)
+        for order, step in enumerate(steps)
+    ]
+
+
+def _step_spec(record: StepRecord, step: Step) -> StepSpec:
+    return StepSpec(
+        id=record.id,
+        uses=record.uses,
+        step=record.step,
+        resource=record.resource,
+        rank=step.rank,
+        chain=record.chain,
+        order=record.order,
+        probe=record.probe,
+    )
+
+
+def _probe_spec(playbook: Playbook, use: ProbeUse | GuardUse, records: Mapping[str, StepRecord]) -> ProbeSpec:
+    every, timeout = use.every.total_seconds(), use.timeout.total_seconds()
+    if isinstance(use, GuardUse):
+        expect = {phase: Expect(use.expect.causes, timeout) for phase in GUARDED}
+        return ProbeSpec(use.name, expect, every, timeout=timeout, fails=use.fails.count, of=use.fails.of)
+    steps = tuple(id_ for id_, record in records.items() if record.probe == use.name)
+    expect = {
+        phase: Expect(wanted.causes, playbook.within(phase, wanted).total_seconds())
+        for phase, wanted in use.expect.items()
+    }
+    return ProbeSpec(use.name, expect, every, once=use.once, timeout=timeout, steps=steps)
+
+
+def _timing(playbook: Playbook) -> Timing:
+    timing = playbook.timing
+    return Timing(
+        hold=timing.hold.total_seconds(),
+        max_fault=timing.max_fault.total_seconds(),
+        rollback_within=timing.rollback_within.total_seconds(),
+        settle=timing.settle.total_seconds(),
+    )
+
+
+def _facts(use: ProbeUse | GuardUse, part: Probe, spec: ProbeSpec) -> ProbeFacts:
+    return ProbeFacts(
+        name=use.name,
+        uses=use.uses,
+        resource=" ".join(str(value) for value in part.model_dump(mode="json", exclude_unset=True).values()),
+        expect={phase: tuple(sorted(wanted.causes)) for phase, wanted in spec.expect.items()},
+        within={phase: wanted.within for phase, wanted in spec.expect.items()},
+        guard=str(use.fails) if isinstance(use, GuardUse) else "",
+    )

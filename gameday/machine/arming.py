@@ -1,0 +1,122 @@
+"""Making undo steps ready, in order: hold, capture, write down, inject."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+from gameday.machine import rollback
+from gameday.machine.commands import Capture, Inject, Intend, RecordInjected, TakeHold
+from gameday.machine.inputs import (
+    ArmRefused,
+    Captured,
+    Held,
+    Injected,
+    InjectRefused,
+    Intended,
+    StepInput,
+)
+from gameday.machine.state import Readiness, Stage
+from gameday.machine.turn import Turn
+from gameday.sdk import HoldTaken, StepInjected, StepIntended, StepRefused
+
+
+def arm_next(turn: Turn) -> bool:
+    """Before the baseline: hold every resource, capture what invasive probes will change. True when all is ready."""
+    for step in turn.run.steps.values():
+        if step.readiness is Readiness.NEW:
+            turn.step(step.spec.id, Readiness.HOLDING)
+            turn.out.append(TakeHold(step.spec.id))
+            return False
+        if step.readiness is Readiness.HELD and step.spec.probe:
+            turn.step(step.spec.id, Readiness.CAPTURING)
+            turn.out.append(Capture(step.spec.id))
+            return False
+        ready = (Readiness.INTENDED, Readiness.INJECTED) if step.spec.probe else (Readiness.HELD,)
+        if step.readiness not in ready:
+            return False
+    return True
+
+
+def inject_next(turn: Turn) -> bool:
+    """Capture, write down and inject the faults' steps, one after the other. True when all are injected."""
+    timing = turn.run.spec.timing
+    limit = timing.call_limit + timing.settle  # for as long as the inject has not been answered
+    for spec in turn.run.spec.fault_steps:
+        step = turn.run.steps[spec.id]
+        if step.readiness is Readiness.HELD:
+            turn.step(spec.id, Readiness.CAPTURING)
+            turn.out.append(Capture(spec.id))
+        elif step.readiness is Readiness.INTENDED:
+            turn.step(spec.id, Readiness.INJECTING, asked=turn.now, settle_until=turn.now + limit)
+            turn.out.append(Inject(spec.id, step.before))
+        if turn.run.steps[spec.id].readiness is not Readiness.INJECTED:
+            return False
+    return True
+
+
+def on_step(turn: Turn, event: StepInput) -> str:
+    """Take in what the hands said of a step; returns why it was refused, or ``""``."""
+    step = turn.run.steps[event.step]
+    match event:
+        case Held():
+            turn.step(event.step, Readiness.HELD)
+            turn.emit(HoldTaken(resource=step.spec.resource))
+        case Captured():
+            turn.step(event.step, Readiness.INTENDING, before=event.before)
+            turn.out.append(Intend(event.step, event.before))
+        case Intended():
+            turn.step(event.step, Readiness.INTENDED)
+            turn.emit(StepIntended(step=event.step, at=turn.now))
+        case ArmRefused():
+            # An intent that was refused may still stand in the journal: it stays open and is closed as unchanged.
+            intending = step.readiness is Readiness.INTENDING
+            turn.step(event.step, Readiness.REFUSED if intending else Readiness.CLOSED)
+            turn.emit(StepRefused(step=event.step, at=turn.now, why=event.why))
+            return event.why
+        case Injected():
+            settle = 0.0 if event.certain else turn.run.spec.timing.settle
+            _injected(turn, event, step.asked, turn.now + settle)
+        case InjectRefused():
+            turn.step(event.step, Readiness.REFUSED, settle_until=turn.now)
+            turn.emit(StepRefused(step=event.step, at=turn.now, why=event.why))
+            return event.why
+        case _:
+            pass
+    return ""
+
+
+def _injected(turn: Turn, event: Injected, asked: float, settle_until: float) -> None:
+    turn.step(event.step, Readiness.INJECTED, settle_until=settle_until)
+    turn.out.append(RecordInjected(event.step))
+    turn.emit(
+        StepInjected(
+            step=event.step,
+            asked=asked,
+            answered=turn.now,
+            certain=event.certain,
+            detail=event.detail,
+            request_id=event.request_id,
+        )
+    )
+
+
+def touch(turn: Turn, probe: str) -> None:
+    """An invasive probe is about to look: from now on its steps are injected."""
+    for spec in turn.run.spec.probe_steps:
+        if spec.probe != probe:
+            continue
+        step = turn.run.steps[spec.id]
+        if step.readiness is Readiness.INTENDED:
+            turn.out.append(RecordInjected(spec.id))
+            turn.emit(StepInjected(step=spec.id, asked=turn.now, answered=turn.now, certain=True, detail=f"by {probe}"))
+        turn.step(spec.id, Readiness.INJECTED, asked=turn.now, settle_until=inf)
+
+
+def look_ended(turn: Turn, probe: str, until: float) -> None:
+    """An invasive probe's look is over: its last call cannot land after ``until``."""
+    for spec in turn.run.spec.probe_steps:
+        if spec.probe == probe and turn.run.steps[spec.id].readiness is Readiness.INJECTED:
+            turn.step(spec.id, settle_until=until)
+            if turn.run.rollback is not None and turn.run.stage in (Stage.ROLLBACK, Stage.RESTORING):
+                turn.run = replace(turn.run, rollback=rollback.settled(turn.run.rollback, spec.id, until))

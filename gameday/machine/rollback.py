@@ -1,0 +1,237 @@
+"""The rollback part of the machine: undo, retry, read back, close.
+
+The runner, the watchdog and ``gameday rollback`` all drive this same code. Nothing in it knows a clock or AWS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gameday.machine.commands import CloseStep, Command, Emit, ReadBackStep, Undo
+from gameday.machine.inputs import Injected, InjectRefused, Input, ReadBackDone, Undone
+from gameday.machine.spec import StepSpec, Timing
+from gameday.sdk import (
+    Before,
+    Closed,
+    Drifted,
+    Restored,
+    StepClosed,
+    StepReadBack,
+    StillOurs,
+    UndoTried,
+    Unknown,
+)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+"""Seconds between attempts, doubling: EnableKey has a quota of five a second for an account and Region."""
+
+
+class Doing(StrEnum):
+    """What is under way for a step."""
+
+    WAITING = "waiting"
+    UNDOING = "undoing"
+    READING = "reading"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """One open undo step on its way back.
+
+    Parameters
+    ----------
+    settle_until: seconds; until then an injected call may still land, so only an undo asked for later is believed.
+    untouched: the inject was certainly never asked for; there is nothing to undo.
+    """
+
+    spec: StepSpec
+    before: Before
+    settle_until: float = 0.0
+    untouched: bool = False
+    doing: Doing = Doing.WAITING
+    attempt: int = 0
+    asked: float = 0.0
+    next_at: float = 0.0
+    undone_at: float | None = None
+    """When the last undo that was answered with a yes had been asked for."""
+    tried: bool = False
+    restored_since: float | None = None
+    closed: Closed | None = None
+    last: str = "not tried yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """All open steps, and the time by which they must be closed."""
+
+    steps: tuple[Undoing, ...]
+    started: float
+    deadline: float
+    timing: Timing
+
+    @property
+    def open(self) -> tuple[Undoing, ...]:
+        """The steps that are not closed."""
+        return tuple(step for step in self.steps if step.closed is None)
+
+    @property
+    def drifted(self) -> tuple[Undoing, ...]:
+        """The steps that someone else's change has overtaken."""
+        return tuple(step for step in self.steps if step.closed is Closed.DRIFTED)
+
+    def expired(self, now: float) -> bool:
+        """Whether it must be given up (by this driver: others try on)."""
+        return bool(self.open) and now >= self.deadline
+
+    def sentences(self) -> tuple[str, ...]:
+        """What is still open, one sentence each."""
+        return tuple(f"{step.spec.uses} on {step.spec.resource}: {step.last}" for step in self.open)
+
+    def wake_at(self) -> float:
+        """The next moment at which time alone changes something."""
+        limit = self.timing.call_limit
+        waits = [s.next_at if s.doing is Doing.WAITING else s.asked + limit for s in self.open]
+        return min([self.deadline, *waits])
+
+
+def begin(steps: tuple[Undoing, ...], now: float, timing: Timing) -> tuple[Rollback, list[Command]]:
+    """Start rolling back."""
+    rollback = Rollback(steps, now, now + timing.rollback_within, timing)
+    return _advance(rollback, now, [])
+
+
+def handle(rollback: Rollback, event: Input) -> tuple[Rollback, list[Command]]:
+    """Take an input into account; inputs that are not for the rollback only let time pass."""
+    out: list[Command] = []
+    match event:
+        case Undone():
+            rollback = _on_undone(rollback, event, out)
+        case ReadBackDone():
+            rollback = _on_read_back(rollback, event, out)
+        case Injected():
+            settle = 0.0 if event.certain else rollback.timing.settle
+            rollback = settled(rollback, event.step, event.now + settle)
+        case InjectRefused():
+            rollback = settled(rollback, event.step, event.now)
+        case _:
+            pass
+    return _advance(rollback, event.now, out)
+
+
+def _swap(rollback: Rollback, new: Undoing) -> Rollback:
+    steps = tuple(new if step.spec.id == new.spec.id else step for step in rollback.steps)
+    return replace(rollback, steps=steps)
+
+
+def _find(rollback: Rollback, step: str) -> Undoing | None:
+    return next((s for s in rollback.open if s.spec.id == step), None)
+
+
+def settled(rollback: Rollback, step: str, until: float) -> Rollback:
+    """Say until when an injected call may still land: its answer is here, or an invasive probe's look has ended."""
+    found = _find(rollback, step)
+    return _swap(rollback, replace(found, settle_until=until)) if found else rollback
+
+
+def _on_undone(rollback: Rollback, event: Undone, out: list[Command]) -> Rollback:
+    step = _find(rollback, event.step)
+    if step is None or step.doing is not Doing.UNDOING or event.attempt != step.attempt:
+        return rollback
+    out.append(
+        Emit(
+            UndoTried(
+                step=event.step,
+                attempt=event.attempt,
+                asked=step.asked,
+                answered=event.now,
+                ok=event.ok,
+                detail=event.detail,
+                request_id=event.request_id,
+            )
+        )
+    )
+    last = "undone, not read back yet" if event.ok else f"the undo was answered: {event.detail}"
+    undone_at = step.asked if event.ok else step.undone_at
+    step = replace(step, doing=Doing.READING, tried=True, undone_at=undone_at, asked=event.now, last=last)
+    # Read back even after a refusal: the resource may be gone, or someone else may have mended it.
+    out.append(ReadBackStep(event.step, event.attempt, step.before))
+    return _swap(rollback, step)
+
+
+def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -> Rollback:
+    step = _find(rollback, event.step)
+    if step is None or step.doing is not Doing.READING or event.attempt != step.attempt:
+        return rollback
+    found, now = event.found, event.now
+    word = {Restored: "restored", StillOurs: "still_ours", Drifted: "drifted", Unknown: "unknown"}[type(found)]
+    out.append(
+        Emit(StepReadBack.model_validate({"step": event.step, "at": now, "found": word, "detail": found.detail}))
+    )
+    match found:
+        case Drifted():
+            return _swap(rollback, _close(step, Closed.DRIFTED, now, found.detail, out))
+        case Restored():
+            step = replace(step, restored_since=now if step.restored_since is None else step.restored_since)
+            if _believed(step, now, rollback.timing):
+                return _swap(rollback, _close(step, Closed.RESTORED, now, found.detail, out))
+            return _swap(rollback, _again(step, now, "reads as restored, but a call may still be on its way"))
+        case _:
+            step = replace(step, restored_since=None)
+            said = found.detail or "the resource did not answer"
+            last = f"read back: {said}" if step.undone_at is not None else f"{step.last}; read back: {said}"
+            return _swap(rollback, _again(step, now, last))
+
+
+def _believed(step: Undoing, now: float, timing: Timing) -> bool:
+    """Whether a read-back of "restored" closes the step."""
+    if now < step.settle_until:
+        return False
+    if step.undone_at is not None and step.undone_at >= step.settle_until:
+        return True
+    # No undo was answered with a yes since the inject was over: this may be a stale read, so it must last.
+    return step.restored_since is not None and now - max(step.restored_since, step.settle_until) >= timing.settle
+
+
+def _again(step: Undoing, now: float, last: str) -> Undoing:
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(step.attempt - 1, 8))
+    next_at = now + pause
+    if step.settle_until > now:  # once nothing can land any more, one more undo settles it
+        next_at = min(next_at, step.settle_until)
+    return replace(step, doing=Doing.WAITING, next_at=next_at, last=last)
+
+
+def _close(step: Undoing, closed: Closed, now: float, detail: str, out: list[Command]) -> Undoing:
+    out.append(CloseStep(step.spec.id, closed, detail))
+    out.append(Emit(StepClosed(step=step.spec.id, at=now, closed=closed, detail=detail)))
+    return replace(step, doing=Doing.CLOSED, closed=closed, last=detail)
+
+
+def _advance(rollback: Rollback, now: float, out: list[Command]) -> tuple[Rollback, list[Command]]:
+    """Start what may start, and leave behind what hangs."""
+    if rollback.expired(now):
+        return rollback, out
+    for step in rollback.open:
+        if step.untouched:
+            rollback = _swap(rollback, _close(step, Closed.RESTORED, now, "was never changed", out))
+            continue
+        if step.doing in (Doing.UNDOING, Doing.READING) and now >= step.asked + rollback.timing.call_limit:
+            step = _again(replace(step, tried=True), now, f"no answer within {rollback.timing.call_limit:g} s")
+            rollback = _swap(rollback, step)
+        if step.doing is Doing.WAITING and now >= step.next_at and _may_start(rollback, step):
+            step = replace(step, doing=Doing.UNDOING, attempt=step.attempt + 1, asked=now)
+            rollback = _swap(rollback, step)
+            out.append(Undo(step.spec.id, step.attempt, step.before))
+    return rollback, out
+
+
+def _may_start(rollback: Rollback, step: Undoing) -> bool:
+    """Within a fault strictly backwards; across faults by rank, but one that fails holds up no other."""
+    for other in rollback.open:
+        if other.spec.chain == step.spec.chain:
+            if other.spec.order > step.spec.order:
+                return False
+        elif other.spec.rank < step.spec.rank and not other.tried:
+            return False
+    return True

@@ -1,0 +1,174 @@
+"""The state of a run, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+
+from gameday.machine.expectation import Standing, Watch
+from gameday.machine.rollback import Rollback, Undoing
+from gameday.machine.spec import ProbeSpec, Spec, StepSpec
+from gameday.sdk import Before, Phase
+
+
+class Stage(StrEnum):
+    """What the run is doing; finer than a phase."""
+
+    PREPARING = "preparing"
+    ARMING = "arming"
+    BASELINE = "baseline"
+    INJECTING = "injecting"
+    FAULT = "fault"
+    ROLLBACK = "rollback"
+    RECOVERY = "recovery"
+    RESTORING = "restoring"
+    EVIDENCE = "evidence"
+    DONE = "done"
+
+
+class Readiness(StrEnum):
+    """How far an undo step has come on its way to being injected."""
+
+    NEW = "new"
+    HOLDING = "holding"
+    HELD = "held"
+    CAPTURING = "capturing"
+    INTENDING = "intending"
+    INTENDED = "intended"
+    INJECTING = "injecting"
+    INJECTED = "injected"
+    REFUSED = "refused"
+    CLOSED = "closed"
+
+
+OPEN = (Readiness.INTENDING, Readiness.INTENDED, Readiness.INJECTING, Readiness.INJECTED, Readiness.REFUSED)
+"""The journal holds, or is about to hold, an undo step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """An undo step and how far it is.
+
+    Parameters
+    ----------
+    asked: seconds; when the inject was asked for.
+    settle_until: seconds; from when on the inject can no longer land.
+    """
+
+    spec: StepSpec
+    readiness: Readiness = Readiness.NEW
+    before: Before = field(default_factory=dict)
+    asked: float = 0.0
+    settle_until: float = 0.0
+
+    def undoing(self) -> Undoing:
+        """The same step, on its way back."""
+        touched = self.readiness in (Readiness.INJECTING, Readiness.INJECTED)
+        return Undoing(self.spec, self.before, settle_until=self.settle_until, untouched=not touched)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look under way."""
+
+    sample: int
+    probe: str
+    phase: Phase
+    asked: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """All that bears on the verdict."""
+
+    interrupted: str = ""
+    refused: str = ""
+    refused_code: int = 5
+    failures: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where a run stands.
+
+    Parameters
+    ----------
+    looks: the look under way for each probe.
+    due: when each probe looks next.
+    watches: the expectations of the current phase, by probe.
+    windows: each guard's last definite looks, True for a good one.
+    fault_at: when the first inject was asked for.
+    hurry: nothing after the rollback but putting things back.
+    """
+
+    stage: Stage = Stage.PREPARING
+    phase: Phase = Phase.PREFLIGHT
+    spec: Spec = field(default_factory=lambda: Spec((), ()))
+    steps: Mapping[str, Armed] = field(default_factory=dict)
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    due: Mapping[str, float] = field(default_factory=dict)
+    samples: int = 0
+    watches: Mapping[str, Watch] = field(default_factory=dict)
+    windows: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
+    fault_at: float | None = None
+    rollback: Rollback | None = None
+    phase_at: float = 0.0
+    hurry: bool = False
+    ending: Ending = field(default_factory=Ending)
+
+    @property
+    def sampled(self) -> tuple[ProbeSpec, ...]:
+        """The probes that the current phase samples."""
+        if self.stage not in (Stage.BASELINE, Stage.INJECTING, Stage.FAULT, Stage.RECOVERY, Stage.EVIDENCE):
+            return ()
+        return tuple(probe for probe in self.spec.probes if self.phase in probe.expect)
+
+    @property
+    def open_steps(self) -> tuple[Armed, ...]:
+        """The steps that the journal holds, or is about to hold, as open."""
+        return tuple(step for step in self.steps.values() if step.readiness in OPEN)
+
+    def standing(self, standing: Standing) -> tuple[str, ...]:
+        """The probes whose expectation stands so."""
+        return tuple(name for name, watch in self.watches.items() if watch.standing is standing)
+
+    def gated(self, probe: ProbeSpec) -> bool:
+        """Whether an invasive probe must wait: nothing is stopped before the harmless looks have found all well."""
+        passive = [p.name for p in self.sampled if not p.steps and not p.guard]
+        well = all(self.watches[name].standing is Standing.MET for name in passive)
+        return bool(probe.steps) and self.phase is Phase.BASELINE and not well
+
+    def idle(self, probe: ProbeSpec) -> bool:
+        """Whether a sampled probe may look as soon as it is due."""
+        watch = self.watches.get(probe.name)
+        seen = probe.once and watch is not None and watch.standing is not Standing.PENDING
+        return probe.name not in self.looks and not seen and not self.gated(probe)
+
+    def held_until(self) -> float:
+        """When the effect, seen by every probe, has lasted as long as it must."""
+        met = [watch.met_at for watch in self.watches.values() if watch.standing is Standing.MET]
+        return max([self.fault_at or 0.0, *met]) + self.spec.timing.hold
+
+    def fault_deadline(self) -> float:
+        """The latest moment at which rollback starts."""
+        return inf if self.fault_at is None else self.fault_at + self.spec.timing.max_fault
+
+
+def wake_at(run: Run) -> float:
+    """The next moment at which time alone changes something; seconds on the run's clock."""
+    moments = [look.deadline for look in run.looks.values()]
+    moments += [watch.limit for watch in run.watches.values() if watch.standing is Standing.PENDING]
+    moments += [run.due.get(p.name, 0.0) for p in run.sampled if run.idle(p)]
+    if run.stage in (Stage.INJECTING, Stage.FAULT):
+        moments.append(run.fault_deadline())
+        if run.stage is Stage.FAULT and not run.standing(Standing.PENDING):
+            moments.append(run.held_until())
+    if run.rollback is not None and run.stage in (Stage.ROLLBACK, Stage.RESTORING):
+        moments.append(run.rollback.wake_at())
+    return min(moments, default=inf)

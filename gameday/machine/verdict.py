@@ -1,0 +1,51 @@
+"""The verdict: what all that happened amounts to."""
+
+from __future__ import annotations
+
+from gameday.machine.state import Ending
+from gameday.sdk import RunFinished, Verdict
+
+EXIT_CODES = {
+    Verdict.PASSED: 0,
+    Verdict.FAILED: 1,
+    Verdict.ABORTED: 3,
+    Verdict.INCONCLUSIVE: 4,
+    Verdict.REFUSED: 5,
+}
+ROLLBACK_INCOMPLETE = 9
+
+
+def judge(ending: Ending, at: float, finish_with: str) -> RunFinished:
+    """The last event of a run; exit code 9 outranks every other."""
+    verdict, story, reasons = _weigh(ending)
+    code = ending.refused_code if verdict is Verdict.REFUSED else EXIT_CODES[verdict]
+    if ending.open:
+        verdict = Verdict.FAILED if verdict is Verdict.PASSED else verdict
+        code = ROLLBACK_INCOMPLETE
+        story = f"ROLLBACK INCOMPLETE: something is still changed, or could not be read back. {story}"
+        reasons = (*ending.open, *reasons)
+    return RunFinished(
+        at=at,
+        verdict=verdict,
+        exit_code=code,
+        story=story,
+        reasons=reasons,
+        finish_with=finish_with if ending.open else "",
+    )
+
+
+def _weigh(ending: Ending) -> tuple[Verdict, str, tuple[str, ...]]:
+    rest = (*ending.failures, *ending.doubts)
+    if ending.interrupted:
+        return Verdict.ABORTED, f"The run was cut short: {ending.interrupted}.", (ending.interrupted, *rest)
+    if ending.refused:
+        return Verdict.REFUSED, f"The run was refused: {ending.refused}", (ending.refused, *rest)
+    if ending.failures:
+        count = len(ending.failures)
+        words = "An expectation" if count == 1 else f"{count} expectations"
+        return Verdict.FAILED, f"{words} did not hold: {ending.failures[0]}", rest
+    if ending.doubts:
+        return Verdict.INCONCLUSIVE, f"Too little was seen to judge: {ending.doubts[0]}", rest
+    if ending.effects:
+        return Verdict.PASSED, f"Everything went dark and came back as expected: {', '.join(ending.effects)}.", ()
+    return Verdict.PASSED, "Everything was as expected.", ()

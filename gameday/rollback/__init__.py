@@ -1,0 +1,1 @@
+"""Putting things back: the hands for undo steps, and a driver of the machine's rollback part."""

@@ -1,0 +1,111 @@
+"""The hands of the machine for undo steps: each command on a thread of its own, each answer an input.
+
+A call that hangs is left behind with its thread; nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from gameday.aws.errors import certain, request_id_of, understand
+from gameday.errors import CannotInject, Interrupted
+from gameday.machine.commands import Capture, Inject, ReadBackStep, StepCommand, Undo
+from gameday.machine.inputs import (
+    ArmRefused,
+    Captured,
+    Injected,
+    InjectRefused,
+    Input,
+    ReadBackDone,
+    StepInput,
+    Undone,
+)
+from gameday.sdk import AWS, Step, Unknown
+
+Post = Callable[[Input], None]
+Clock = Callable[[], float]
+
+
+class StepHands:
+    """Carries out what the machine asks of undo steps.
+
+    Parameters
+    ----------
+    steps: the steps by their id in the run.
+    inject_as: the session for injects; its fence says no once the run rolls back.
+    undo_as: the session for captures, undoes and read-backs; it has no fence.
+    post: takes the answers; called from many threads.
+    clock: the run's steady clock.
+    """
+
+    def __init__(self, steps: Mapping[str, Step], inject_as: AWS, undo_as: AWS, post: Post, clock: Clock) -> None:
+        self._steps, self._inject_as, self._undo_as = steps, inject_as, undo_as
+        self._post, self._clock = post, clock
+
+    def carry_out(self, command: StepCommand) -> None:
+        """Begin what is asked; the answer comes as an input."""
+        match command:
+            case Capture():
+                self._start(command, lambda: self._capture(command))
+            case Inject():
+                self._start(command, lambda: self._inject(command))
+            case Undo():
+                self._start(command, lambda: self._undo(command))
+            case ReadBackStep():
+                self._start(command, lambda: self._read_back(command))
+            case _:
+                raise TypeError(f"{command} is not for the hands")
+
+    def _start(self, command: StepCommand, work: Callable[[], StepInput]) -> None:
+        name = f"{type(command).__name__.lower()} {command.step}"
+        threading.Thread(target=lambda: self._post(work()), name=name, daemon=True).start()
+
+    def _capture(self, command: Capture) -> StepInput:
+        try:
+            before = self._steps[command.step].capture(self._undo_as)
+        except (CannotInject, Interrupted) as error:
+            return ArmRefused(self._clock(), command.step, str(error))
+        except Exception as error:  # noqa: BLE001 - a step's own bug must refuse the run, not kill a thread silently
+            return ArmRefused(self._clock(), command.step, f"capture failed: {explain(error)}")
+        return Captured(self._clock(), command.step, before)
+
+    def _inject(self, command: Inject) -> StepInput:
+        try:
+            self._steps[command.step].inject(self._inject_as, command.before)
+        except Exception as error:  # noqa: BLE001 - whatever it is: unless it is certain that nothing was sent, it counts as done
+            if certain(error):
+                return InjectRefused(self._clock(), command.step, explain(error))
+            detail = f"no certain answer: {explain(error)}"
+            return Injected(self._clock(), command.step, False, detail, request_id_of(error))
+        return Injected(self._clock(), command.step, True, "", _request_id(self._inject_as))
+
+    def _undo(self, command: Undo) -> StepInput:
+        try:
+            self._steps[command.step].undo(self._undo_as, command.before)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the machine tries again until its deadline
+            detail, request = explain(error), request_id_of(error)
+            return Undone(self._clock(), command.step, command.attempt, False, detail, request)
+        return Undone(self._clock(), command.step, command.attempt, True, "", _request_id(self._undo_as))
+
+    def _read_back(self, command: ReadBackStep) -> StepInput:
+        try:
+            found = self._steps[command.step].read_back(self._undo_as, command.before)
+        except Exception as error:  # noqa: BLE001 - a resource that cannot be read is not restored, whatever the reason
+            found = Unknown(explain(error))
+        return ReadBackDone(self._clock(), command.step, command.attempt, found)
+
+
+def explain(error: Exception) -> str:
+    """An exception in one sentence: AWS's own words where it is AWS's."""
+    said = understand(error)
+    if said is None:
+        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{said.code}: {said.detail}" if said.code else said.detail
+
+
+def _request_id(aws: AWS) -> str:
+    """The id of this thread's last answer."""
+    with aws.answering() as answer:
+        pass
+    return answer.request_id

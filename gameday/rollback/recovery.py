@@ -1,0 +1,159 @@
+"""Coming back to a run that has ended: its open undo steps, from the journal alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from gameday.errors import JournalError
+from gameday.journal import Journal, StepState
+from gameday.machine.commands import CloseStep
+from gameday.machine.rollback import Undoing
+from gameday.machine.spec import StepSpec, Timing
+from gameday.rollback.driver import roll_back
+from gameday.rollback.hands import Clock
+from gameday.sdk import (
+    AWS,
+    AnyEvent,
+    Closed,
+    Exporter,
+    Rank,
+    RunFinished,
+    Step,
+    Verdict,
+    rebuild_step,
+    seal,
+)
+
+BY = "gameday rollback"
+
+
+def recover(
+    journal: Journal, run: str, aws: AWS, *, within: float, exporter: Exporter, clock: Clock, wall: datetime
+) -> tuple[str, ...]:
+    """Undo a run's open steps; returns one sentence for each that is still open.
+
+    Raises JournalError when a step cannot be understood by this installation; then nothing was called.
+    """
+    open_ = journal.steps(run, only_open=True)
+    steps = {state.record.id: _rebuild(state) for state in open_}
+    timing = Timing(rollback_within=within)
+    began = clock()
+    append = _Appender(journal, run, exporter)
+    untold: list[str] = []
+
+    def elapsed() -> float:
+        return clock() - began
+
+    def emit(event: AnyEvent) -> None:
+        with _noting(untold):
+            append(event)
+
+    def close(command: CloseStep) -> None:
+        with _noting(untold):
+            journal.close(run, command.step, command.closed, command.detail)
+
+    undoing = tuple(_undoing(state, wall, timing) for state in open_)
+    state = roll_back(
+        undoing,
+        steps,
+        aws,
+        timing=timing,
+        clock=elapsed,
+        emit=emit,
+        close=close,
+        by=BY,
+        reason=f"finishing the rollback of run {run}",
+    )
+    _finish(journal, run, elapsed(), state.sentences(), append)
+    exporter.close()
+    if untold:
+        raise JournalError(f"{untold[0]}; what was put back is put back, but the journal does not say so")
+    return state.sentences()
+
+
+@contextmanager
+def _noting(untold: list[str]) -> Iterator[None]:
+    """A journal that fails in the middle must not stop an undo."""
+    try:
+        yield
+    except JournalError as error:
+        untold.append(str(error))
+
+
+def abandon_vanished(journal: Journal, run: str) -> None:
+    """Close a run's open steps whose AWS is gone for good: an embedded lab that ended with its run."""
+    for state in journal.steps(run, only_open=True):
+        journal.close(run, state.record.id, Closed.ABANDONED, "the embedded lab ended with its run")
+    _release(journal, run)
+
+
+def _rebuild(state: StepState) -> Step:
+    record = state.record
+    try:
+        return rebuild_step(record.uses, record.params, record.step)
+    except (KeyError, StopIteration, ValueError) as error:
+        raise JournalError(
+            f"the undo step {record.id} of run {record.run} needs {record.uses}, which this installation does not "
+            f"have or reads otherwise; use the gameday that wrote it ({error})"
+        ) from error
+
+
+def _undoing(state: StepState, wall: datetime, timing: Timing) -> Undoing:
+    record = state.record
+    spec = StepSpec(
+        id=record.id,
+        uses=record.uses,
+        step=record.step,
+        resource=record.resource,
+        rank=Rank(record.rank),
+        chain=record.chain,
+        order=record.order,
+        probe=record.probe,
+    )
+    # The dead run's call may still land for as long after its intent as a live one's would.
+    age = (wall - datetime.fromisoformat(state.injected_at or state.intended_at)).total_seconds()
+    left = timing.call_limit + timing.settle - age
+    return Undoing(spec, record.before, settle_until=max(0.0, left))
+
+
+class _Appender:
+    """Goes on with the run's own stream of events."""
+
+    def __init__(self, journal: Journal, run: str, exporter: Exporter) -> None:
+        self._journal, self._run, self._exporter = journal, run, exporter
+        events = journal.events(run)
+        self._seq, self._previous = (events[-1].seq + 1, events[-1].hash) if events else (0, "")
+
+    def __call__(self, event: AnyEvent) -> None:
+        from gameday.journal.sql import now
+
+        sealed = seal(self._run, self._seq, now(), self._previous, event)
+        self._seq, self._previous = self._seq + 1, sealed.hash
+        self._exporter.consume(sealed)
+        self._journal.record([sealed])
+
+
+def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], append: _Appender) -> None:
+    """A run that died without a word gets its last one here; one that ended keeps its verdict, or sheds its 9."""
+    record = journal.run(run)
+    again = f"gameday rollback {run}"
+    finished = RunFinished(
+        at=at,
+        verdict=Verdict(record.verdict) if record.verdict else Verdict.ABORTED,
+        exit_code=9 if open_ else 3,
+        story="ROLLBACK INCOMPLETE." if open_ else f"The run did not put everything back itself; {BY} did.",
+        reasons=open_,
+        finish_with=again if open_ else "",
+    )
+    append(finished)
+    journal.finish_run(run, finished)
+    if not open_:
+        _release(journal, run)
+
+
+def _release(journal: Journal, run: str) -> None:
+    for hold in journal.holds():
+        if hold.run == run:
+            journal.release(run, hold.resource)
