@@ -8,15 +8,18 @@ from collections import OrderedDict
 from typing import Any
 
 from . import trouble as troubles
+from .access import Access
 from .call import Call, Caller, parse
 from .cloudtrail import CloudTrail, record_call
 from .ebs import Ebs
 from .ec2 import Ec2
+from .identity import Iam, Sts
 from .kms import Keys, Kms
 from .knobs import preset as knobs_of
 from .line import Line
 from .motoworld import ACCOUNT, MotoWorld
 from .s3 import S3
+from .s3doors import S3Doors
 from .trouble import Trouble
 from .wire import Answer, AwsError, error_answer, error_in, stamp
 from .world import Service, World
@@ -35,11 +38,15 @@ class Lab:
         chosen.change(knobs)
         self.world = World(chosen, preset, MotoWorld())
         keys = Keys(self.world)
-        ebs = Ebs(self.world, keys)
+        access = Access(self.world)
+        ebs = Ebs(self.world, keys, access)
+        self._access = access
         self.services: dict[str, list[Service]] = {
-            "kms": [Kms(self.world, keys)],
-            "s3": [S3(self.world, keys)],
+            "kms": [Kms(self.world, keys, access)],
+            "s3": [S3Doors(self.world, access), S3(self.world, keys, access)],
             "ec2": [Ec2(self.world, ebs)],
+            "sts": [Sts(self.world)],
+            "iam": [Iam(self.world, access)],
             "cloudtrail": [CloudTrail(self.world)],
         }
         self._last: OrderedDict[tuple[str, str, str, bytes], Answer] = OrderedDict()
@@ -85,6 +92,7 @@ class Lab:
             self.world.moto.reset()
             self.world.calls.clear()
             self._last.clear()
+            self._access.reset()
             for hooks in self.services.values():
                 for hook in hooks:
                     hook.reset()
@@ -92,6 +100,8 @@ class Lab:
     def _serve(self, call: Call) -> Answer:
         hooks = self.services.get(call.service, [])
         answer: Answer | None = None
+        if call.service not in {"kms", "s3"}:  # those find the key or the bucket first
+            self._access.check(call)
         for hook in hooks:
             answer = answer or hook.before(call)
         if answer is None:

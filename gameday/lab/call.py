@@ -134,7 +134,7 @@ def parse(environ: Environ, body: bytes) -> Call:
         return _json_call(environ, body, service, target.rsplit(".", 1)[-1], common)
     if "/operation/" in path and "smithy-protocol" in {k[5:].lower().replace("_", "-") for k in environ}:
         return _finish(Call(environ, body, service or "cloudwatch", path.rsplit("/", 1)[1], "cbor", **common))
-    if kind.startswith(FORM) and (service != "s3" and body):
+    if kind.startswith(FORM) and service != "s3" and b"Action=" in body:
         return _query_call(environ, body, service, common)
     if service in {"", "s3"} and path.startswith("/v20180820/"):
         service = "s3control"

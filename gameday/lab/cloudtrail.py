@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -166,13 +165,6 @@ def record_call(world: World, call: Call, answer: Answer) -> None:
         parameters = {n[:1].lower() + n[1:]: v for n, v in call.params.items() if n != "Version"} or None
         response = None
     error = error_in(answer)
-    if error:
-        error = (
-            re.sub(r"Exception$", "", error[0]) if error[0].startswith("AccessDenied") else error[0],
-            error[1],
-        )
-        if call.service == "kms" and call.operation in kms.CRYPTO:
-            arn = arn if call.notes.get("key") is not None else ""
     read_only = call.operation.startswith(READ_PREFIXES) or call.operation in READ_ALSO
     world.trail.api_call(
         call,

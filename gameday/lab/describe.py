@@ -5,14 +5,17 @@ from __future__ import annotations
 
 def describe() -> list[dict[str, str]]:
     """Every behaviour with its standing; ``invented`` is what someone with an account should check."""
+    from .access import Access
     from .cloudtrail import CloudTrail
     from .ebs import Ebs
     from .ec2 import Ec2
+    from .identity import Iam, Sts
     from .kms import Kms
     from .s3 import S3
+    from .s3doors import S3Doors
 
     return [
         {"service": found.service, "behaviour": found.behaviour, "standing": found.standing}
-        for hooks in (Kms, S3, Ec2, Ebs, CloudTrail)
+        for hooks in (Kms, Access, Sts, Iam, S3, S3Doors, Ec2, Ebs, CloudTrail)
         for found in hooks.behaviours
     ]

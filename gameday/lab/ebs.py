@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from .access import Access
 from .kms import Keys
 from .shapes import Instance, Key, Volume
 from .trail import Infrastructure
@@ -40,8 +41,9 @@ class Ebs:
         ),
     )
 
-    def __init__(self, world: World, keys: Keys) -> None:
+    def __init__(self, world: World, keys: Keys, access: Access) -> None:
         self._world = world
+        self._access = access
         self._keys = keys
         self.images: dict[str, str] = {}
 
@@ -97,7 +99,7 @@ class Ebs:
                 f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use",
             )
         key = self._key(call, volume)
-        if key is not None and self._keys.refusal(key) is not None:
+        if key is not None and self._refusal(call, key, "CreateGrant", volume) is not None:
             raise AwsError(
                 "Client.CustomerKeyHasBeenRevoked",
                 f"Volume {volume.id} cannot be attached. The encrypted volume was unable to access the KMS key.",
@@ -208,12 +210,16 @@ class Ebs:
 
     # --- what EC2 asks of KMS
 
+    def _refusal(self, call: Call, key: Key, operation: str, volume: Volume) -> AwsError | None:
+        denied = self._access.kms(call, key, operation, "ec2", {"aws:ebs:id": volume.id})
+        return denied or self._keys.refusal(key)
+
     def generate_key(self, call: Call, volume: Volume) -> bool:
         """A new encrypted volume needs a data key; False when KMS refused."""
         key = self._key(call, volume)
         if key is None:
             return True
-        refusal = self._keys.refusal(key)
+        refusal = self._refusal(call, key, "GenerateDataKeyWithoutPlaintext", volume)
         context = {"aws:ebs:id": volume.id}
         parameters = {"encryptionContext": context, "keyId": key.arn, "numberOfBytes": 64}
         self._world.trail.on_behalf(
@@ -231,7 +237,7 @@ class Ebs:
         key = self._key(call, volume)
         if key is None:
             return True
-        refusal = self._keys.refusal(key)
+        refusal = self._refusal(call, key, "CreateGrant", volume)
         if refusal:
             # The smoking gun: a denied forwarded call has no parameters and no resources.
             self._world.trail.on_behalf(

@@ -8,6 +8,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from .access import Access, context_of
+from .policy import MalformedError, Request, judge, parse
 from .shapes import Key
 from .wire import Answer, AwsError
 from .world import Behaviour, World
@@ -136,9 +138,10 @@ class Kms:
         Behaviour("kms", "CancelKeyDeletion on a key that is not pending: message text", "inferred"),
     )
 
-    def __init__(self, world: World, keys: Keys) -> None:
+    def __init__(self, world: World, keys: Keys, access: Access) -> None:
         self._world = world
         self._keys = keys
+        self._access = access
 
     def reset(self) -> None:
         """Forget everything."""
@@ -147,8 +150,12 @@ class Kms:
     def before(self, call: Call) -> Answer | None:
         """Find the key, refuse what its state forbids, and spell its id as moto can read it."""
         key = self._key_of(call)
+        self._access.check(call, key)
+        if call.text("Policy"):
+            _check_policy(call)
         if key is None:
             return None
+        call.notes["policy"] = key.policy
         call.notes["key"] = key
         call.notes["state"] = key.key_state
         if call.operation in CRYPTO:
@@ -184,6 +191,8 @@ class Kms:
             answer.body = json.dumps({"KeyId": key.arn}).encode()
         if key.key_state != call.notes["state"]:
             self._keys.changed(key, call.notes["state"])
+        if call.operation == "PutKeyPolicy":
+            self._access.policy_changed(key, call.notes["policy"])
 
     def _key_of(self, call: Call) -> Key | None:
         name = call.text("KeyId") or call.text("TargetKeyId") or call.text("DestinationKeyId")
@@ -216,6 +225,25 @@ def _check_window(call: Call) -> None:
             f"1 validation error detected: Value '{days}' at 'pendingWindowInDays' failed to satisfy constraint: "
             "Member must be between 7 and 30, inclusive",
         )
+
+
+LOCKED_OUT = "The new key policy will not allow you to update the key policy in the future."
+
+
+def _check_policy(call: Call) -> None:
+    """Refuse a key policy that is none, or that would lock out whoever sets it."""
+    text = call.text("Policy")
+    context = context_of(call) | {"kms:CallerAccount": call.who.account}
+    request = Request("kms:PutKeyPolicy", "", call.who, context)
+    try:
+        parse(text, resource_policy=True)
+        said = judge(text, request, resource_policy=True)
+    except MalformedError as error:
+        raise AwsError("MalformedPolicyDocumentException", f"Policy is malformed: {error}.") from error
+    if call.params.get("BypassPolicyLockoutSafetyCheck") is True:
+        return
+    if said.denied or not (said.allowed or said.delegated):
+        raise AwsError("MalformedPolicyDocumentException", LOCKED_OUT)
 
 
 def trail_view(call: Call, answer: Answer) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str]:

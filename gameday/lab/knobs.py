@@ -28,6 +28,8 @@ class Knobs:
     """From running to both status checks being ok."""
     enforce_key: bool = True
     """False: a disabled key goes on working (a fault that does not take effect)."""
+    enforce_policies: bool = True
+    """False: identity, bucket and key policies are stored and refuse nobody."""
     record_trail: bool = True
     """False: CloudTrail is silent."""
     ignore_public_access_block: bool = False

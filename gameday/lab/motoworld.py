@@ -7,6 +7,7 @@ the things used here is missing. Everything else in the lab speaks to the small 
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -174,6 +175,46 @@ class MotoWorld:
         user = iam.get_user_from_access_key_id(access_key)
         keys = user.access_keys if user is not None else []
         return next((str(k.secret_access_key) for k in keys if k.access_key_id == access_key), None)
+
+    def identity_policies(self, caller: Caller) -> list[str]:
+        """The documents of all policies that a user, his groups, or a role has."""
+        iam = self.iam()
+        if caller.kind == "IAMUser":
+            user = iam.get_user(caller.name)
+            holders = [user, *iam.get_groups_for_user(caller.name)]
+        else:
+            holders = [role for role in iam.roles.values() if role.arn == caller.role_arn]
+        documents: list[str] = []
+        for holder in holders:
+            inline = holder.policies.values() if isinstance(holder.policies, dict) else []
+            documents += [text if isinstance(text, str) else json.dumps(text) for text in inline]
+            for policy in holder.managed_policies.values():
+                documents += [str(version.document) for version in policy.versions if version.is_default]
+        return documents
+
+    def session_policy(self, caller: Caller) -> str:
+        """The policy given to AssumeRole, which narrows the session."""
+        if caller.kind != "AssumedRole":
+            return ""
+        sts = self._get_backend("sts")[ACCOUNT][PARTITION]
+        role = sts.get_assumed_role_from_access_key(caller.access_key)
+        return str(getattr(role, "policy", "") or "")
+
+    def principal(self, arn: str) -> Caller | None:
+        """The user or role of an ARN."""
+        for user in self.iam().users.values():
+            if user.arn == arn:
+                return Caller("IAMUser", arn, ACCOUNT, user.id, name=user.name)
+        for role in self.iam().roles.values():
+            if role.arn == arn:
+                return Caller("AssumedRole", arn, ACCOUNT, role.id, name=role.name, role_arn=arn)
+        return None
+
+    def trust_policy(self, role_arn: str) -> str | None:
+        """A role's trust policy; None when there is no such role."""
+        found = [role for role in self.iam().roles.values() if role.arn == role_arn]
+        document = found[0].assume_role_policy_document if found else None
+        return document if document is None or isinstance(document, str) else json.dumps(document)
 
     def iam(self) -> Any:
         """IAM's state."""

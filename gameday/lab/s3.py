@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .access import Access
 from .kms import Keys
-from .shapes import Bucket, Key, S3Object
+from .shapes import Key, S3Object
 from .wire import Answer, AwsError
 from .world import Behaviour, World
 
@@ -42,8 +43,9 @@ class S3:
         Behaviour("s3", "KMS events of S3 have invokedBy 'AWS Internal' and S3's own request id", "inferred"),
     )
 
-    def __init__(self, world: World, keys: Keys) -> None:
+    def __init__(self, world: World, keys: Keys, access: Access) -> None:
         self._world = world
+        self._access = access
         self._keys = keys
         self._warm: dict[tuple[str, str, str], float] = {}
 
@@ -128,9 +130,11 @@ class S3:
         warmth = (call.who.arn + call.who.access_key, bucket, key.arn)
         if bucket_key and self._warm.get(warmth, 0.0) > self._world.agenda.now():
             return
-        refusal = self._keys.refusal(key)
         arn = f"arn:aws:s3:::{bucket}" + ("" if bucket_key else f"/{name}")
-        parameters: dict[str, Any] = {"encryptionContext": {"aws:s3:arn": arn}}
+        context = {"aws:s3:arn": arn}
+        denied = self._access.kms(call, key, operation, "s3", context)
+        refusal = denied or self._keys.refusal(key)
+        parameters: dict[str, Any] = {"encryptionContext": context}
         if operation == "GenerateDataKey":
             parameters |= {"keyId": key.arn, "keySpec": "AES_256"}
         else:
@@ -143,6 +147,8 @@ class S3:
             parameters=None if refusal else parameters,
             error=(refusal.code, refusal.message) if refusal else None,
         )
+        if denied:
+            raise AwsError("AccessDenied", denied.message, 403)
         if refusal:
             raise AwsError(f"KMS.{refusal.code}", refusal.message)
         if bucket_key:
@@ -151,8 +157,3 @@ class S3:
 
 def _checksum_mode(call: Call) -> bool:
     return call.header("x-amz-checksum-mode").upper() == "ENABLED"
-
-
-def effective_owner_rule(bucket: Bucket) -> str:
-    """The bucket's ObjectOwnership; ObjectWriter when its controls were deleted."""
-    return str(bucket.ownership_rule or "ObjectWriter")

@@ -11,6 +11,7 @@ class Grant(Protocol):
     id: str
     token: str
     grantee_principal: str
+    operations: list[str]
     constraints: Any
 
 

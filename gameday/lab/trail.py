@@ -224,7 +224,8 @@ def _outcome(
     key_arn: str,
 ) -> None:
     if error:
-        record["errorCode"], record["errorMessage"] = error
+        code = "AccessDenied" if error[0] == "AccessDeniedException" else error[0]
+        record["errorCode"], record["errorMessage"] = code, error[1]
     record["requestParameters"] = dict(parameters) if parameters is not None else None
     record["responseElements"] = dict(response) if response is not None and not error else None
     if key_arn:

@@ -1,0 +1,209 @@
+"""Who may do what: identity, bucket and key policies, put together as AWS does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .policy import MalformedError, Request, Verdict, judge
+from .s3names import s3_action
+from .shapes import Key
+from .wire import AwsError
+from .world import Behaviour, World
+
+if TYPE_CHECKING:
+    from .call import Call, Caller
+
+ALWAYS = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
+
+
+class Access:
+    """The account's answer to whether a caller may do something."""
+
+    behaviours: tuple[Behaviour, ...] = (
+        Behaviour("iam", "identity policies are enforced for users and assumed roles", "documented"),
+        Behaviour("iam", "key policies are mandatory and bind the account's root too", "documented"),
+        Behaviour(
+            "iam", "kms:ViaService, kms:CallerAccount, kms:EncryptionContext:… are filled in", "documented"
+        ),
+        Behaviour("iam", "any unknown access key is the account's root", "invented"),
+        Behaviour("iam", "root may assume roles; AWS refuses that", "invented"),
+        Behaviour("iam", "aws:SecureTransport is true although the lab speaks HTTP", "invented"),
+        Behaviour(
+            "iam", "outside kms, s3 and instances, Resource in identity policies matches anything", "invented"
+        ),
+        Behaviour("iam", "permission boundaries and organisation policies are not looked at", "invented"),
+        Behaviour(
+            "kms", "a grant lets its grantee do what it lists; its constraints are not looked at", "invented"
+        ),
+    )
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._policies: dict[str, str] = {}
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._policies.clear()
+
+    # --- the caller's own call
+
+    def check(self, call: Call, key: Key | None = None) -> None:
+        """Refuse a call that its caller may not make; S3's anonymous callers are ``s3doors``' affair."""
+        if not self._world.knobs.enforce_policies or not call.operation:
+            return
+        caller = call.who
+        if call.service == "kms":
+            self._check_kms(call, key)
+        elif call.service != "s3" and caller.kind not in {"Root", "Anonymous"}:
+            action = f"{call.service}:{call.operation}"
+            if call.service == "sts" and call.operation == "AssumeRole":
+                return  # the role's trust policy decides: see ``sts``
+            if action in ALWAYS or "/" in action:
+                return
+            if not self.identity(Request(action, _resource(call), caller, context_of(call))).allowed:
+                raise _unauthorized(call, action, _resource(call))
+
+    def _check_kms(self, call: Call, key: Key | None) -> None:
+        action = f"kms:{call.operation}"
+        if key is None:
+            request = Request(action, "", call.who, context_of(call))
+            if call.who.kind != "Root" and not self.identity(request).allowed:
+                raise _unauthorized(call, action, "*")
+            return
+        refusal = self.kms(call, key, call.operation)
+        if refusal:
+            raise refusal
+
+    # --- what a service does in the caller's name
+
+    def kms(
+        self, call: Call, key: Key, operation: str, via: str = "", context: dict[str, str] | None = None
+    ) -> AwsError | None:
+        """Why the caller may not use this key so, directly or through a service; None when he may."""
+        if not self._world.knobs.enforce_policies or key.key_manager == "AWS":
+            return None
+        caller = call.who
+        about = context_of(call) | {"kms:CallerAccount": caller.account}
+        encryption = context if context is not None else call.params.get("EncryptionContext") or {}
+        about |= {f"kms:EncryptionContext:{name}": str(value) for name, value in encryption.items()}
+        if via:
+            about["kms:ViaService"] = f"{via}.{call.region}.amazonaws.com"
+            about["kms:GrantIsForAWSResource"] = "true"
+        request = Request(f"kms:{operation}", key.arn, caller, about)
+        said = self._key_policy(key, request)
+        own = self.identity(request)
+        if said.denied or own.denied:
+            return _no(caller, request, "with an explicit deny in a policy")
+        if said.allowed or (said.delegated and own.allowed) or _granted(key, caller, operation):
+            return None
+        return _no(caller, request, f"because no identity-based policy allows the {request.action} action")
+
+    def _key_policy(self, key: Key, request: Request) -> Verdict:
+        seen = self._policies.get(key.arn, key.policy)
+        try:
+            return judge(seen, request, resource_policy=True)
+        except MalformedError:
+            return Verdict(allowed=request.caller.kind == "Root")
+
+    def policy_changed(self, key: Key, old: str) -> None:
+        """A key's policy changed from ``old``: others notice after the propagation delay."""
+        delay, new = self._world.knobs.kms_propagation, key.policy
+        if delay <= 0:
+            self._policies.pop(key.arn, None)
+            return
+        self._policies.setdefault(key.arn, old)
+
+        def noticed() -> None:
+            self._policies[key.arn] = new
+
+        self._world.agenda.after(delay, noticed)
+
+    # --- S3
+
+    def s3(self, call: Call, policy: str | None) -> AwsError | None:
+        """Why a signed caller may not make this S3 call; None when he may."""
+        if not self._world.knobs.enforce_policies:
+            return None
+        action = s3_action(call.operation, bool(call.query.get("versionId")))
+        resource = f"arn:aws:s3:::{call.bucket}" + (f"/{call.key}" if call.key else "") if call.bucket else ""
+        request = Request(action, resource, call.who, context_of(call))
+        said = judge(policy, request, resource_policy=True) if policy else Verdict()
+        rescue = call.who.kind == "Root" and call.operation.endswith("BucketPolicy")
+        own = self.identity(request)
+        if (said.denied and not rescue) or own.denied:
+            return _no_s3(call.who, request, "with an explicit deny in a resource-based policy")
+        if own.allowed or said.allowed:
+            return None
+        return _no_s3(call.who, request, f"because no identity-based policy allows the {action} action")
+
+    # --- identity policies
+
+    def identity(self, request: Request) -> Verdict:
+        """What the caller's own policies say; root may do anything that is not denied elsewhere."""
+        caller = request.caller
+        if caller.kind == "Root":
+            return Verdict(allowed=True)
+        if caller.kind == "Anonymous":
+            return Verdict()
+        denied = allowed = False
+        for text in self._world.moto.identity_policies(caller):
+            try:
+                said = judge(text, request, resource_policy=False)
+            except MalformedError:
+                continue  # IAM would not have stored it
+            denied, allowed = denied or said.denied, allowed or said.allowed
+        session = self._world.moto.session_policy(caller)
+        if session:
+            said = judge(session, request, resource_policy=False)
+            denied, allowed = denied or said.denied, allowed and said.allowed
+        return Verdict(denied, allowed and not denied)
+
+
+def _granted(key: Key, caller: Caller, operation: str) -> bool:
+    names = {caller.arn, caller.role_arn} - {""}
+    grants = list(key.grants.values())
+    return any(grant.grantee_principal in names and operation in grant.operations for grant in grants)
+
+
+def context_of(call: Call) -> dict[str, str]:
+    """The condition keys that every request has."""
+    caller = call.who
+    return {
+        "aws:PrincipalArn": caller.role_arn or caller.arn,
+        "aws:PrincipalAccount": caller.account,
+        "aws:SourceIp": call.source_ip,
+        "aws:UserAgent": call.user_agent,
+        "aws:SecureTransport": "true",
+        "aws:RequestedRegion": call.region,
+        **({"aws:username": caller.name} if caller.kind == "IAMUser" else {}),
+    }
+
+
+def _resource(call: Call) -> str:
+    ids = call.listed("InstanceId") if call.service == "ec2" else []
+    return f"arn:aws:ec2:{call.region}:{call.who.account}:instance/{ids[0]}" if ids else ""
+
+
+def _sentence(caller: Caller, action: str, resource: str, why: str) -> str:
+    who = f"User: {caller.arn}" if caller.arn else "User: anonymous"
+    return f"{who} is not authorized to perform: {action} on resource: {resource or '*'} {why}"
+
+
+def _no(caller: Caller, request: Request, why: str) -> AwsError:
+    return AwsError("AccessDeniedException", _sentence(caller, request.action, request.resource, why), 400)
+
+
+def _no_s3(caller: Caller, request: Request, why: str) -> AwsError:
+    return AwsError("AccessDenied", _sentence(caller, request.action, f'"{request.resource}"', why), 403)
+
+
+def _unauthorized(call: Call, action: str, resource: str) -> AwsError:
+    why = f"because no identity-based policy allows the {action} action"
+    message = _sentence(call.who, action, resource, why)
+    if call.protocol == "ec2":
+        return AwsError(
+            "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403
+        )
+    if call.protocol == "query":
+        return AwsError("AccessDenied", message, 403)
+    return AwsError("AccessDeniedException", message, 400)
