@@ -53,7 +53,7 @@ class CloudTrailEvent(Probe):
                 found = [record for record in candidates if record.request_id in requests]
         if not answer.ok:
             return answer.observation()
-        found = sorted(reversed(found), key=lambda record: record.time)
+        found.sort(key=lambda record: record.time)
         if not found:
             detail = f"none of the {len(seen)} {self.name} records since the run began"
             return answer.observation(detail).model_copy(update={"cause": Cause.NOT_FOUND})
@@ -69,7 +69,7 @@ class CloudTrailEvent(Probe):
 
 
 def _lookup(aws: AWS, name: str, pages: int) -> list[TrailRecord]:
-    """The newest records of that name since the run began. Records carry whole seconds, and so does the window."""
+    """The newest records of that name since the run began, oldest first. Records carry whole seconds, and so does the window."""
     since = aws.started.replace(microsecond=0)
     records: list[TrailRecord] = []
     token = ""
@@ -85,7 +85,7 @@ def _lookup(aws: AWS, name: str, pages: int) -> list[TrailRecord]:
         token = page.get("NextToken", "")
         if not token:
             break
-    return [record for record in records if record.time >= since]
+    return [record for record in reversed(records) if record.time >= since]
 
 
 def _story(found: Sequence[TrailRecord]) -> str:

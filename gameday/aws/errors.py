@@ -74,9 +74,13 @@ def certain(error: BaseException) -> bool:
     """Whether the change behind a failed call was **definitely not made**; False leaves it open (counts as made).
 
     A 4xx is AWS's own refusal. 408 is none: a server or something between gave up waiting. A 5xx may come after the
-    work was done. S3 can answer an error under status 200, which says nothing either.
+    work was done, except a throttled call's (EC2 and S3 send that with 503). S3 can answer an error under status 200,
+    which says nothing either.
     """
     if isinstance(error, boto.ClientError):
+        said = understand(error)
+        if said is not None and said.cause is Cause.THROTTLED:
+            return True
         return 300 <= _status(error) < 500 and _status(error) != 408
     return isinstance(error, _NEVER_SENT)
 
