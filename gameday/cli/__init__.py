@@ -22,6 +22,6 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - a bug has an exit code of its own, so that no script takes it for a verdict
         traceback.print_exc()
         sys.stderr.write(
-            "gameday: this is a bug in gameday, please report it; gameday status says whether all is well\n"
+            "gameday: that is a bug, please report it; gameday status says whether all is well\n"
         )
         sys.exit(70)
