@@ -61,7 +61,7 @@ def understand(error: BaseException) -> Said | None:
         return Said(Cause.CREDENTIALS, detail=_printable(str(error)))
     if isinstance(error, _SILENCE):
         return Said(Cause.UNREACHABLE, detail=_printable(str(error) or type(error).__name__))
-    if isinstance(error, ResponseParserError):
+    if isinstance(error, ResponseParserError) or _while_parsing(error):
         return Said(Cause.SERVER_ERROR, detail="the answer could not be read as one of AWS's")
     if isinstance(error, boto.ParamValidationError):
         return Said(Cause.INVALID, detail=_printable(str(error)))
@@ -94,6 +94,14 @@ def request_id_of(error: BaseException) -> str:
 
 def _status(error: boto.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _while_parsing(error: BaseException) -> bool:
+    """botocore's parsers take for granted that the answer is AWS's: a proxy's page gives KeyError or AttributeError."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "botocore.parsers"
 
 
 def _printable(sentence: str) -> str:

@@ -11,8 +11,8 @@ def caller(session: AWS) -> tuple[str, str]:
     account = arn = ""
     with session.answering() as answer:
         identity = session.client("sts").get_caller_identity()
-        account, arn = identity["Account"], identity["Arn"]
-    if answer.ok:
+        account, arn = identity.get("Account", ""), identity.get("Arn", "")
+    if account:
         return account, arn
     raise TargetError(_sentence(session, answer.cause, answer.detail))
 
