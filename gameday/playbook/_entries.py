@@ -94,8 +94,9 @@ class Entries:
         if not isinstance(uses, str):
             return None
         where = (*path, "uses")
-        if uses not in registry:
-            hint = did_you_mean(uses, registry) or f"; there are {', '.join(registry)}"
+        known = list(registry)  # asking a registry whether it has a name would load the part
+        if uses not in known:
+            hint = did_you_mean(uses, known) or f"; there are {', '.join(known)}"
             self._problems.add(where, f"there is no {kind} {shown(uses)}{hint}")
             return None
         try:
@@ -139,7 +140,7 @@ class Entries:
     def _pace(self, path: Path, given: Data, *, invasive: bool) -> None:
         if isinstance(given, dict) and "every" in given:
             if "once" in given:
-                self._problems.add((*path, "every"), "goes with no 'once'; keep one of the two", key=True)
+                self._problems.add((*path, "every"), "excludes 'once'; keep one of the two", key=True)
             elif invasive:
                 what = "changes its resource at each look, so it cannot repeat; write 'once: per phase'"
                 self._problems.add((*path, "every"), what, key=True)

@@ -26,7 +26,7 @@ def find(name: str) -> Path:
     if own.name != name:
         near = did_you_mean(own.name, (path.name for path in _yaml_in(own.parent)))
         raise PlaybookInvalid(f"there is no file {shown(name)}{near}")
-    hint = did_you_mean(bare, [*shipped, *(path.name for path in _yaml_in(Path()))])
+    hint = did_you_mean(name, (path.name for path in _yaml_in(Path()))) or did_you_mean(bare, shipped)
     ships = f"; those that ship are {', '.join(shipped)}" if shipped and not hint else ""
     raise PlaybookInvalid(
         f"there is no file {shown(name)} here, and no playbook of that name ships with gameday{hint}{ships}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -87,7 +88,7 @@ def _message(detail: ErrorDetails) -> str:
     if detail["type"] in ("literal_error", "enum"):
         return f"must be {context['expected']}, not {_what(given)}"
     text = " ".join(detail["msg"].split())
-    text = text.removeprefix("Input ").removeprefix("Value ")
+    text = re.sub(r"^\w+ should ", "must ", text)
     return (text[:1].lower() + text[1:]) + (f", not {_what(given)}" if isinstance(given, str) else "")
 
 

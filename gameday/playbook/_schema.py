@@ -1,61 +1,91 @@
-"""The JSON Schema of a playbook: what ``_text`` says, and behind each ``uses`` what that part takes.
-
-The loader reads every value as text and puts variables into it, so wherever it takes a number or a word from a list
-the schema takes a text with ``${name}`` too, and wherever it takes a text the schema takes an unquoted number.
-"""
+"""The JSON Schema of a playbook: what ``_text`` says, and behind each ``uses`` what that part takes."""
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Mapping
 from typing import cast
 
 from pydantic import JsonValue
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from gameday.playbook._text import PlaybookText
-from gameday.playbook._variables import NAME
-from gameday.sdk import Fault, Part, Probe, StageStep
+from gameday.playbook._spelling import SHARED, Generator, Schema, mapping, spelled
+from gameday.playbook._text import CODE_PATTERN, EXPECTED_PHASES, PlaybookText
+from gameday.sdk import Cause, Fault, Part, Phase, Probe, StageStep
 
-Schema = dict[str, JsonValue]
-
-_VARIABLE = r"\$\{" + NAME + r"\}"
-_FILLED: Schema = {"type": "string", "pattern": _VARIABLE, "description": "A variable."}
-_AS_TEXT = {
-    "integer": r"^[+-]?\d+$|" + _VARIABLE,
-    "number": r"^[+-]?\d+(\.\d+)?$|" + _VARIABLE,
-    "boolean": r"^(true|false|yes|no|on|off)$|" + _VARIABLE,
+_PHASES = {
+    Phase.BASELINE: "Before anything is touched; the first definite contrary look refuses the run.",
+    Phase.FAULT: "While the fault is on; by default within timing.effect_within.",
+    Phase.RECOVERY: "After everything was put back; by default within timing.recover_within.",
+    Phase.EVIDENCE: "After recovery; by default within timing.evidence_within.",
 }
-_OUTSIDE = ("description", "default", "examples")
-"""What is said of a value whatever its spelling."""
+_CAUSES: Schema = {"$ref": "#/$defs/causes"}
+_EXPECT: Schema = {
+    "cause": {
+        "description": "A cause, or an exact AWS error code such as KMS.DisabledException.",
+        "anyOf": [
+            {"enum": [cause.value for cause in Cause]},
+            {"type": "string", "pattern": CODE_PATTERN},
+            {"$ref": "#/$defs/variable"},
+        ],
+    },
+    "causes": {
+        "description": "A cause, or a list of which any will do.",
+        "anyOf": [{"$ref": "#/$defs/cause"}, {"type": "array", "items": {"$ref": "#/$defs/cause"}, "minItems": 1}],
+    },
+    "becomes": {
+        "type": "object",
+        "properties": {
+            "becomes": {"description": "What must be seen.", **_CAUSES},
+            "within": {"description": "How long it may take until it is seen.", "$ref": "#/$defs/duration"},
+        },
+        "required": ["becomes"],
+        "additionalProperties": False,
+    },
+    "expect": {
+        "description": "What must be seen, by phase: becomes so within a time, and stays so until the phase ends.",
+        "type": "object",
+        "properties": {
+            **{
+                phase.value: {"description": _PHASES[phase], "anyOf": [_CAUSES, {"$ref": "#/$defs/becomes"}]}
+                for phase in EXPECTED_PHASES
+            },
+            "always": {"description": "The same for baseline, fault and recovery.", **_CAUSES},
+        },
+        "minProperties": 1,
+        "additionalProperties": False,
+    },
+}
+_KINDS = {
+    "probe": "A look at one resource, again and again, and what it must see in which phase.",
+    "guard": "A probe that must see ok throughout; its breach refuses the run before the fault and rolls back after.",
+    "fault": "Something that is broken, and mended again whatever happens.",
+    "stage step": "A resource that the playbook needs.",
+}
 
 
 def schema(
     probes: Mapping[str, type[Probe]], faults: Mapping[str, type[Fault]], stages: Mapping[str, type[StageStep]]
 ) -> Schema:
     """The schema for the parts that are registered."""
-    whole = PlaybookText.model_json_schema(by_alias=True)
-    defs = _mapping(whole["$defs"])
-    use = defs.pop("UseText")
-    kinds: dict[str, tuple[JsonValue, str, Mapping[str, type[Part]]]] = {
-        "probe": (defs.pop("ProbeText"), "probe", probes),
-        "guard": (defs.pop("GuardText"), "probe", probes),
-        "fault": (use, "fault", faults),
-        "stage": (use, "stage", stages),
-    }
-    made: Schema = {name: _spoken(one) for name, one in defs.items()}
-    for name, (text, kind, registry) in kinds.items():
-        parts = {uses: _part(kind, uses, registry) for uses in registry}
-        made[name] = _using(_mapping(_spoken(text)), kind, parts)
-        made |= {_name(kind, uses): part for uses, part in parts.items()}
-    properties = {name: _spoken(one) for name, one in _mapping(whole["properties"]).items()}
-    for section, name in (("probes", "probe"), ("guards", "guard"), ("faults", "fault"), ("stage", "stage")):
-        held = "items" if section in ("faults", "stage") else "additionalProperties"
-        properties[section] = {**_mapping(properties[section]), held: {"$ref": f"#/$defs/{name}"}}
-    for section in ("probes", "guards"):
-        properties[section] = {
-            **_mapping(properties[section]),
-            "propertyNames": _mapping(whole["properties"])["playbook"],
-        }
+    whole = cast(Schema, PlaybookText.model_json_schema(by_alias=True, schema_generator=Generator))
+    texts = mapping(whole["$defs"])
+    defs: Schema = {**SHARED, **_EXPECT, "timing": {**mapping(spelled(texts["Timing"]))}}
+    sections: tuple[tuple[str, str, str, Mapping[str, type[Part]]], ...] = (
+        ("stage", "stage step", "UseText", stages),
+        ("probes", "probe", "ProbeText", probes),
+        ("guards", "guard", "GuardText", probes),
+        ("faults", "fault", "UseText", faults),
+    )
+    properties = {name: spelled(one) for name, one in mapping(whole["properties"]).items()}
+    properties["timing"] = {"$ref": "#/$defs/timing"}
+    for section, kind, text, registry in sections:
+        spoken = "probe" if kind == "guard" else kind
+        parts = {f"{spoken} {uses}": _part(f"{spoken} {uses}", registry[uses]) for uses in registry}
+        defs |= {kind: _using(mapping(spelled(texts[text])), kind, parts), **parts}
+        properties[section] = _section(mapping(properties[section]), kind)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A gameday playbook",
@@ -65,75 +95,76 @@ def schema(
         "required": whole["required"],
         "anyOf": [{"required": ["probes"]}, {"required": ["faults"]}],
         "additionalProperties": False,
-        "$defs": made,
+        "$defs": defs,
     }
 
 
-def _mapping(value: JsonValue) -> Schema:
-    assert isinstance(value, dict)
-    return value
+def _ref(name: str) -> str:
+    return "#/$defs/" + name.replace(" ", "%20")
 
 
-def _name(kind: str, uses: str) -> str:
-    return f"{kind} {uses}"
+def _section(section: Schema, kind: str) -> Schema:
+    if section["type"] == "array":
+        return {**section, "items": {"$ref": _ref(kind)}}
+    name = {"pattern": "^[a-z0-9][a-z0-9-]*$", "maxLength": 63}
+    return {**section, "additionalProperties": {"$ref": _ref(kind)}, "propertyNames": cast(Schema, name)}
 
 
-def _part(kind: str, uses: str, registry: Mapping[str, type[Part]]) -> Schema:
+def _part(name: str, part: type[Part]) -> Schema:
     """What stands behind ``with`` for one part; anything, where the part cannot say."""
-    where = "#/$defs/" + _name(kind, uses).replace(" ", "%20") + "/$defs/{model}"
+    where = _ref(name) + "/$defs/{model}"
     try:
-        return _mapping(_spoken(cast(JsonValue, registry[uses].model_json_schema(ref_template=where))))
+        made = mapping(spelled(part.model_json_schema(ref_template=where, schema_generator=Generator)))
     except PydanticInvalidForJsonSchema:  # a part may have fields that only its own code understands
-        return {"type": "object"}
+        return {"type": "object", "description": inspect.getdoc(part) or name}
+    properties = mapping(made.get("properties", {}))
+    for field, said in _said(part).items():
+        if field in properties:
+            properties[field] = {"description": said, **mapping(properties[field])}
+    return {**made, "description": inspect.getdoc(part) or name, "properties": properties}
+
+
+def _said(part: type[Part]) -> dict[str, str]:
+    """The docstrings below a part's fields.
+
+    pydantic could collect them too, but whenever the class is made, and so in every run that never asks.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):  # no source, as in a frozen program
+        return {}
+    assert isinstance(tree, ast.ClassDef)
+    return {
+        before.target.id: inspect.cleandoc(after.value.value)
+        for before, after in zip(tree.body, tree.body[1:], strict=False)
+        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name)
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+    }
 
 
 def _using(text: Schema, kind: str, parts: Mapping[str, Schema]) -> Schema:
     """An entry in which ``uses`` decides what ``with`` takes."""
+    named = {name.rpartition(" ")[2]: (name, part) for name, part in parts.items()}
     choices: list[JsonValue] = [
-        {"const": uses, "description": str(part.get("description", uses)).split("\n", 1)[0]}
-        for uses, part in parts.items()
+        {"const": uses, "description": str(part["description"]).split("\n", 1)[0]} for uses, (_, part) in named.items()
     ]
     rules: list[JsonValue] = [
         {
             "if": {"properties": {"uses": {"const": uses}}, "required": ["uses"]},
             "then": {
-                "properties": {"with": {"$ref": "#/$defs/" + _name(kind, uses).replace(" ", "%20")}},
+                "properties": {"with": {"$ref": _ref(name)}},
                 **({"required": ["with"]} if part.get("required") else {}),
             },
         }
-        for uses, part in parts.items()
+        for uses, (name, part) in named.items()
     ]
-    properties = _mapping(text["properties"])
-    given: Schema = {"type": "object", "description": _mapping(properties["with"])["description"]}
-    named: Schema = {"description": f"Which {kind}.", "anyOf": [*choices, _FILLED]}
-    return {**text, "properties": {**properties, "uses": named, "with": given}, "allOf": rules}
-
-
-def _spoken(value: JsonValue) -> JsonValue:
-    """A schema of values as the schema of their spellings in a playbook."""
-    if not isinstance(value, dict):
-        return [_spoken(one) for one in value] if isinstance(value, list) else value
-    made: Schema = {}
-    for name, one in value.items():
-        if name in ("properties", "$defs"):
-            made[name] = {key: _spoken(inner) for key, inner in _mapping(one).items()}
-        elif name in ("items", "additionalProperties", "prefixItems", "anyOf", "allOf"):
-            made[name] = _spoken(one)
-        elif name == "oneOf":
-            made["anyOf"] = _spoken(one)  # a variable may stand for any of them
-        elif name not in ("title", "discriminator"):
-            made[name] = one
-    return _widened(made)
-
-
-def _widened(one: Schema) -> Schema:
-    kind = one.get("type")
-    outside = {name: one[name] for name in _OUTSIDE if name in one}
-    inside = {name: value for name, value in one.items() if name not in _OUTSIDE}
-    if isinstance(kind, str) and kind in _AS_TEXT:
-        return {**outside, "anyOf": [inside, {"type": "string", "pattern": _AS_TEXT[kind]}]}
-    if "enum" in one or "const" in one or (kind == "string" and ("pattern" in one or "format" in one)):
-        return {**outside, "anyOf": [inside, _FILLED]}
-    if kind == "string":
-        return {**one, "type": ["string", "number", "boolean"]}
-    return one
+    properties = mapping(text["properties"])
+    properties["uses"] = {
+        "description": f"Which {kind.replace('guard', 'probe')}.",
+        "anyOf": [*choices, {"$ref": "#/$defs/variable"}],
+    }
+    properties["with"] = {"type": "object", "description": mapping(properties["with"])["description"]}
+    if "expect" in properties:
+        properties["expect"] = {"$ref": "#/$defs/expect"}
+        text |= {"required": ["uses", "expect"], "not": {"required": ["every", "once"]}}
+    return {**text, "description": _KINDS[kind], "allOf": rules}
