@@ -33,11 +33,12 @@ def outcome(raw: bytes | str) -> list[str]:
             assert lines == str(invalid).split("\n")
         else:
             return []
+    height = 2 + len(raw.decode("utf-8", "replace").splitlines())
     for line in lines:
         found = LINE.fullmatch(line)
         assert found, line
         assert found["file"] == str(file)
-        assert 1 <= int(found["line"]) <= 2 + len(raw.decode("utf-8", "replace").splitlines())
+        assert 1 <= int(found["line"]) <= height
         assert int(found["column"]) >= 1
     assert len(set(lines)) == len(lines)
     return lines
@@ -176,10 +177,9 @@ def bomb() -> str:
     )
 
 
-def probes(one: str) -> str:
-    """As many lines as a file may have."""
-    head = "playbook: p\nvars: {v: '" + "x" * 100_000 + "'}\nprobes:\n"
-    return head + one * ((MAX_BYTES - len(head)) // len(one))
+def swollen() -> str:
+    """A third of the file is one value, and the rest asks for it: hundreds of megabytes, written out."""
+    return "playbook: p\nvars: {v: '" + "x" * (MAX_BYTES // 3) + "'}\nprobes:\n  a: '" + "${v}" * 40_000 + "'\n"
 
 
 HOSTILE = {
@@ -191,10 +191,10 @@ HOSTILE = {
     "deep mappings": ("{a: " * 60_000, "is nested more than 50 deep"),
     "deep block": ("- " * 120_000, "is nested more than 50 deep"),
     "many values": ("a: [" + "x," * 120_000 + "]", "has more than 20,000 values"),
-    "long values used often": (probes('  a: "${v}${v}${v}${v}${v}"\n'), "too long once the variables are in"),
+    "long values used often": (swollen(), "too long once the variables are in"),
     "many open variables": ("playbook: p\na: '" + "${" * 120_000 + "'", "is no variable"),
     "many closed variables": ("playbook: p\na: '" + "${a b}" * 40_000 + "'", "is no variable"),
-    "a long key": ("playbook: p\n" + "k" * 100_000 + ": v\n", "unknown key"),
+    "a long key": ("playbook: p\n? " + "k" * 100_000 + "\n: v\n", "unknown key"),
     "a long name of a part": (f"playbook: p\nfaults:\n  - uses: {'kms' * 80_000}\n", "there is no fault"),
 }
 
