@@ -9,7 +9,7 @@ from typing import Any
 
 from . import trouble as troubles
 from .access import Access
-from .call import Call, Caller, parse
+from .call import Call, Caller, parse, service_call
 from .cloudtrail import CloudTrail, record_call
 from .ebs import Ebs
 from .ec2 import Ec2
@@ -20,6 +20,8 @@ from .line import Line
 from .motoworld import ACCOUNT, MotoWorld
 from .s3 import S3
 from .s3doors import S3Doors
+from .scheduler import Scheduler
+from .trails import Trails
 from .trouble import Trouble
 from .wire import Answer, AwsError, error_answer, error_in, stamp
 from .world import Service, World
@@ -41,13 +43,15 @@ class Lab:
         access = Access(self.world)
         ebs = Ebs(self.world, keys, access)
         self._access = access
+        trails = Trails(self.world)
         self.services: dict[str, list[Service]] = {
             "kms": [Kms(self.world, keys, access)],
-            "s3": [S3Doors(self.world, access), S3(self.world, keys, access)],
+            "s3": [trails, S3Doors(self.world, access), S3(self.world, keys, access)],
             "ec2": [Ec2(self.world, ebs)],
             "sts": [Sts(self.world)],
             "iam": [Iam(self.world, access)],
-            "cloudtrail": [CloudTrail(self.world)],
+            "cloudtrail": [CloudTrail(self.world), trails],
+            "scheduler": [Scheduler(self.world, self.perform)],
         }
         self._last: OrderedDict[tuple[str, str, str, bytes], Answer] = OrderedDict()
 
@@ -73,7 +77,7 @@ class Lab:
         world = self.world
         with world.lock:
             world.agenda.drain()
-            call.caller = world.moto.caller(call.access_key) if call.signed else ANONYMOUS
+            self._introduce(call)
             call.notes["asked"] = dict(call.params)
             try:
                 answer = self._serve(call)
@@ -83,6 +87,20 @@ class Lab:
             record_call(world, call, answer)
             self._keep(call, answer)
             return answer
+
+    def perform(
+        self, service: str, operation: str, params: dict[str, Any], caller: Caller, region: str
+    ) -> Answer:
+        """Carry out a call that EventBridge Scheduler makes in a role's name."""
+        call = service_call(service, operation, params, region)
+        call.caller, call.invoked_by = caller, "scheduler.amazonaws.com"
+        trouble = self.world.troubles.pick(call)
+        if trouble and trouble.kind in {"throttle", "server_error", "refuse"}:
+            answer = self._in_trouble(call, trouble, Line(None)) or Answer(500)
+        else:
+            answer = self.carry_out(call)
+        self._remember_call(call, answer, trouble, time.monotonic())
+        return answer
 
     def reset(self) -> None:
         """A new AWS with the same knobs."""
@@ -110,6 +128,10 @@ class Lab:
                 hook.after(call, answer)
         return answer
 
+    def _introduce(self, call: Call) -> None:
+        if call.caller is None:
+            call.caller = self.world.moto.caller(call.access_key) if call.signed else ANONYMOUS
+
     # --- trouble
 
     def _in_trouble(self, call: Call, trouble: Trouble, line: Line) -> Answer | None:
@@ -134,7 +156,7 @@ class Lab:
         world = self.world
         with world.lock:
             world.agenda.drain()
-            call.caller = world.moto.caller(call.access_key) if call.signed else ANONYMOUS
+            self._introduce(call)
             answer = error_answer(error, call.protocol, call.method, call.request_id)
             stamp(answer, call.protocol, call.request_id)
             record_call(world, call, answer)

@@ -7,8 +7,9 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlencode
 
+from .restnames import rest_operation
 from .s3names import s3_operation
 
 Environ = dict[str, Any]
@@ -61,6 +62,8 @@ class Call:
     key: str = ""
     request_id: str = ""
     caller: Caller | None = None
+    invoked_by: str = ""
+    """The service that makes this call in the caller's name."""
     notes: dict[str, Any] = field(default_factory=dict)
     """What a before-hook wants to tell its own after-hook."""
 
@@ -139,7 +142,7 @@ def parse(environ: Environ, body: bytes) -> Call:
     if service in {"", "s3"} and path.startswith("/v20180820/"):
         service = "s3control"
     if service not in {"", "s3"}:
-        operation = f"{environ['REQUEST_METHOD']} {path}"
+        operation = rest_operation(service, str(environ["REQUEST_METHOD"]), path)
         protocol = "s3" if service == "s3control" else "rest-json"
         return _finish(Call(environ, body, service, operation, protocol, **common))
     return _s3_call(environ, body, common)
@@ -198,3 +201,34 @@ def _s3_call(environ: Environ, body: bytes, common: dict[str, Any]) -> Call:
     call.bucket, call.key = unquote(bucket), unquote(key)
     call.operation = s3_operation(call.method, call.bucket, call.key, call.query, call.header)
     return _finish(call)
+
+
+def service_call(service: str, operation: str, params: dict[str, Any], region: str) -> Call:
+    """A call that a service makes by itself, as if it had come over HTTP."""
+    environ: Environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/",
+        "RAW_URI": "/",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "HTTP_HOST": f"{service}.{region}.amazonaws.com",
+        "HTTP_USER_AGENT": "scheduler.amazonaws.com",
+        "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=scheduler/20260101/{region}/{service}/aws4_request",
+    }
+    if service == "kms":
+        environ |= {
+            "HTTP_X_AMZ_TARGET": f"TrentService.{operation}",
+            "CONTENT_TYPE": "application/x-amz-json-1.1",
+        }
+        return parse(environ, json.dumps(params).encode())
+    flat = {"Action": operation, "Version": "2016-11-15"}
+    for name, value in params.items():
+        if isinstance(value, list):
+            flat |= {f"{name.removesuffix('s')}.{n}": str(one) for n, one in enumerate(value, 1)}
+        else:
+            flat[name] = str(value)
+    environ["CONTENT_TYPE"] = FORM
+    return parse(environ, urlencode(flat).encode())

@@ -148,7 +148,12 @@ def _shown(event: Event) -> dict[str, Any]:
 
 def record_call(world: World, call: Call, answer: Answer) -> None:
     """Leave the call in the trail, unless it is a data event or nobody's."""
-    if not call.operation or (call.service == "s3" and call.operation in DATA_OPERATIONS):
+    if not call.operation:
+        return
+    read_only = call.operation.startswith(READ_PREFIXES) or call.operation in READ_ALSO
+    if call.service == "s3" and call.operation in DATA_OPERATIONS:
+        if world.trail.data_wanted:
+            world.trail.data_event(call, error_in(answer), read_only)
         return
     source = SOURCES.get(call.service, f"{call.service}.amazonaws.com")
     parameters: dict[str, Any] | None
@@ -165,7 +170,6 @@ def record_call(world: World, call: Call, answer: Answer) -> None:
         parameters = {n[:1].lower() + n[1:]: v for n, v in call.params.items() if n != "Version"} or None
         response = None
     error = error_in(answer)
-    read_only = call.operation.startswith(READ_PREFIXES) or call.operation in READ_ALSO
     world.trail.api_call(
         call,
         source,

@@ -13,9 +13,11 @@ def describe() -> list[dict[str, str]]:
     from .kms import Kms
     from .s3 import S3
     from .s3doors import S3Doors
+    from .scheduler import Scheduler
+    from .trails import Trails
 
     return [
         {"service": found.service, "behaviour": found.behaviour, "standing": found.standing}
-        for hooks in (Kms, Access, Sts, Iam, S3, S3Doors, Ec2, Ebs, CloudTrail)
+        for hooks in (Kms, Access, Sts, Iam, S3, S3Doors, Ec2, Ebs, CloudTrail, Trails, Scheduler)
         for found in hooks.behaviours
     ]

@@ -153,6 +153,18 @@ class MotoWorld:
         backend.amis[image.id] = image
         return image
 
+    # --- CloudTrail and Scheduler
+
+    def trails(self) -> list[Any]:
+        """All trails of all Regions."""
+        backends = self._get_backend("cloudtrail")[ACCOUNT]
+        return [trail for backend in backends.values() for trail in backend.trails.values()]
+
+    def delete_schedule(self, region: str, group: str, name: str) -> None:
+        """A completed schedule goes away."""
+        schedules = self._get_backend("scheduler")[ACCOUNT][region].schedule_groups[group].schedules
+        schedules.pop(name, None)
+
     # --- who calls
 
     def caller(self, access_key: str) -> Caller:

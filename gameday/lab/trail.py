@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -85,7 +84,9 @@ class Trail:
     def __init__(self, agenda: Agenda, knobs: Knobs) -> None:
         self._agenda = agenda
         self._knobs = knobs
-        self._turns = itertools.count()
+        self.next_turn = 0
+        self.data_wanted = False
+        """Whether some trail asks for S3's data events."""
         self.events: deque[Event] = deque(maxlen=KEPT)
 
     def write(self, record: dict[str, Any]) -> None:
@@ -95,12 +96,17 @@ class Trail:
         now = wall()
         record["eventTime"] = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         due = self._agenda.now() + self._knobs.cloudtrail_delay
-        self.events.append(Event(record, now, due, next(self._turns)))
+        self.events.append(Event(record, now, due, self.next_turn))
+        self.next_turn += 1
 
     def delivered(self) -> list[Event]:
         """What LookupEvents may show, newest first."""
         now = self._agenda.now()
-        return [event for event in reversed(self.events) if event.visible_at <= now]
+        return [
+            event
+            for event in reversed(self.events)
+            if event.visible_at <= now and event.record["managementEvent"]
+        ]
 
     def api_call(
         self,
@@ -114,12 +120,35 @@ class Trail:
         key_arn: str = "",
     ) -> None:
         """Record the call that someone made."""
-        record = _record(identity_of(call.who), source, call.operation, call.region, call.who.account)
-        record["sourceIPAddress"] = call.source_ip
-        record["userAgent"] = call.user_agent
+        record = _record(
+            identity_of(call.who, call.invoked_by), source, call.operation, call.region, call.who.account
+        )
+        record["sourceIPAddress"] = call.invoked_by or call.source_ip
+        record["userAgent"] = call.invoked_by or call.user_agent
         record["requestID"] = call.request_id
         record["readOnly"] = read_only
         _outcome(record, parameters, response, error, key_arn)
+        self.write(record)
+
+    def data_event(self, call: Call, error: tuple[str, str] | None, read_only: bool) -> None:
+        """Record an S3 object call, for the trails that select it."""
+        record = _record(
+            identity_of(call.who), "s3.amazonaws.com", call.operation, call.region, call.who.account
+        )
+        record |= {
+            "sourceIPAddress": call.source_ip,
+            "userAgent": call.user_agent,
+            "requestID": call.request_id,
+            "readOnly": read_only,
+            "managementEvent": False,
+            "eventCategory": "Data",
+        }
+        _outcome(record, {"bucketName": call.bucket, "key": call.key}, None, error, "")
+        arn = f"arn:aws:s3:::{call.bucket}"
+        record["resources"] = [
+            {"type": "AWS::S3::Object", "ARN": f"{arn}/{call.key}"},
+            {"accountId": call.who.account, "type": "AWS::S3::Bucket", "ARN": arn},
+        ]
         self.write(record)
 
     def on_behalf(

@@ -22,6 +22,7 @@ DEFAULTS = {
     "stop_seconds": 0,
     "status_check_seconds": 0,
     "enforce_key": True,
+    "enforce_policies": True,
     "record_trail": True,
     "ignore_public_access_block": False,
     "encrypt_volumes": True,
