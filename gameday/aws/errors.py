@@ -97,7 +97,7 @@ def _status(error: boto.ClientError) -> int:
 
 
 def _while_parsing(error: BaseException) -> bool:
-    """botocore's parsers take for granted that the answer is AWS's: a proxy's page gives KeyError or AttributeError."""
+    """The parsers of botocore trust that an answer is AWS's: a proxy's page gives KeyError or AttributeError."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
