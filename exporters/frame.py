@@ -25,7 +25,7 @@ _DARK_TITLES = {
     Phase.FAULT: "GOES DARK",
     Phase.ROLLBACK: "WENT DARK",
     Phase.RECOVERY: "COMES BACK",
-    Phase.EVIDENCE: "CAME BACK",
+    Phase.EVIDENCE: "COMES BACK",
 }
 _STALE = 15.0
 """Seconds after which a read of the key's state is no longer news."""
@@ -59,7 +59,7 @@ def frame(view: RunView, now: float, width: int, height: int) -> list[Text]:
     lines = _stack(head, sections, foot, height)
     for line in lines:
         line.truncate(width, overflow="ellipsis")
-        line.no_wrap, line.end = True, ""
+        line.no_wrap = True
     return lines[:height]
 
 

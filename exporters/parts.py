@@ -85,6 +85,8 @@ class InPhase:
     """What one probe saw in one phase, and what became of its expectation."""
 
     last: Observation | None = None
+    fitting: Observation | None = None
+    """The last look that was as expected."""
     met: ExpectationMet | None = None
     broken: ExpectationBroken | None = None
 
@@ -172,7 +174,8 @@ class ProbeView:
         if self.is_guard and event.meets is not None:
             self.window.append(not event.meets)
         self.last, self.last_phase, self.last_at = seen, event.phase, event.answered
-        self.within(event.phase).last = seen
+        here = self.within(event.phase)
+        here.last, here.fitting = seen, seen if event.meets else here.fitting
         if self.facts.uses == "kms.state" and seen.outcome is not Outcome.UNKNOWN:
             state = _KEY_STATES.get(seen.cause, KeyState.OTHER)
             self.key = KeyView(self.facts.name, self.facts.resource, state, event.answered)

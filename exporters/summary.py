@@ -95,11 +95,10 @@ def _row(probe: ProbeView) -> tuple[str, ...]:
 
 
 def _cause(probe: ProbeView) -> str:
-    """What it saw in the fault: the cause, and AWS's code where it says more."""
-    last = probe.phases[Phase.FAULT].last if Phase.FAULT in probe.phases else None
-    if last is None:
-        return "\N{EN DASH}"
-    return f"{last.cause} {clean(last.code)}".rstrip()
+    """What it saw in the fault, a leak aside: the cause, and AWS's code where it says more."""
+    here = probe.phases.get(Phase.FAULT)
+    seen = (here.fitting or here.last) if here is not None else None
+    return f"{seen.cause} {clean(seen.code)}".rstrip() if seen is not None else "\N{EN DASH}"
 
 
 # What failed, what was done, where to look
@@ -120,7 +119,8 @@ def _facts(view: RunView, width: int) -> list[Text]:
     lines = [_labelled("rollback", _rollback(view))] if view.rollback is not None else []
     lines += [_labelled(label, text) for label, text in map(_closed, view.steps.values()) if text]
     records = [record for probe in view.probes.values() for record in probe.records.values()]
-    lines += [_labelled("evidence", _evidence(record)) for record in records[:_RECORDS]]
+    for record in records[:_RECORDS]:
+        lines += _evidence(record, width)
     if len(records) > _RECORDS:
         lines.append(_labelled("", f"and {count(len(records) - _RECORDS, 'record')} more"))
     for line in lines:
@@ -129,12 +129,17 @@ def _facts(view: RunView, width: int) -> list[Text]:
     return lines
 
 
-def _evidence(record: TrailRecord) -> str:
+def _evidence(record: TrailRecord, width: int) -> list[Text]:
+    """What happened, when, and who did it, on a line of its own where one is too short for both."""
     time = f"{record.time:%Y-%m-%dT%H:%M:%SZ}" if record.time.year > 1 else ""
     who = short(record.principal)
     via = f"{who} via {record.invoked_by}" if record.invoked_by and record.invoked_by != who else who
-    words = (record.name, record.error_code or "no error", time, f"by {via}" if via else "")
-    return "  ".join(clean(word) for word in words if word)
+    words = [clean(word) for word in (record.name, record.error_code or "no error", time) if word]
+    by = f"by {clean(via)}" if via else ""
+    whole = _labelled("evidence", "  ".join([*words, by]).rstrip())
+    if not width or cell_len(whole.plain) <= width:
+        return [whole]
+    return [_labelled("evidence", "  ".join(words)), _labelled("", by)]
 
 
 def _rollback(view: RunView) -> str:

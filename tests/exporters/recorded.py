@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -118,6 +119,14 @@ STEPS = (
 )
 
 
+class Stream(io.StringIO):
+    """A stream that can still be read when it is closed over."""
+
+    @property
+    def text(self) -> str:
+        return self.getvalue()
+
+
 class Recorder:
     """Seals events one behind the other."""
 
@@ -132,6 +141,13 @@ class Recorder:
                 version="0.1.0",
             )
         )
+
+    @classmethod
+    def after(cls, events: list[Sealed]) -> Recorder:
+        """Go on behind a recorded run."""
+        run = cls()
+        run.events = list(events)
+        return run
 
     def emit(self, *events: AnyEvent) -> None:
         """Seal at the present time."""
