@@ -39,6 +39,8 @@ class Section:
     title: str
     rows: list[Text]
     urgent: set[int] = field(default_factory=set)
+    needed: bool = True
+    """Whether the present phase is about it; what is not gives way as a whole."""
 
     def lines(self, most: int) -> list[Text]:
         """The title and at most ``most`` rows, the last of which says what was left out."""
@@ -64,18 +66,17 @@ def frame(view: RunView, now: float, width: int, height: int) -> list[Text]:
 
 
 def _stack(head: list[Text], sections: list[Section], foot: list[Text], height: int) -> list[Text]:
-    """Blank lines are the first to go, then the rows of the longest sections."""
-    most = max((len(section.rows) for section in sections), default=0)
-    for gap in (True, False):
-        lines = _joined(head, [section.lines(most) for section in sections], foot, gap=gap)
+    """Blank lines are the first to go, then what the phase is not about, then the rows of the longest sections."""
+    needed = [section for section in sections if section.needed]
+    longest = max((len(section.rows) for section in sections), default=1)
+    tries = [(sections, longest, True), (sections, longest, False)]
+    tries += [(needed, most, False) for most in range(longest, 1, -1)]
+    lines: list[Text] = []
+    for kept, most, gap in tries:
+        lines = _joined(head, [section.lines(most) for section in kept], foot, gap=gap)
         if len(lines) <= height:
             return lines
-    while most > 1 and len(lines) > height:
-        most -= 1
-        lines = _joined(head, [section.lines(most) for section in sections], foot, gap=False)
-    if len(lines) > height and foot:
-        lines = [*lines[: max(height - len(foot), 0)], *foot]
-    return lines
+    return [*lines[: max(height - len(foot), 0)], *foot]
 
 
 def _joined(head: list[Text], parts: list[list[Text]], foot: list[Text], *, gap: bool) -> list[Text]:
@@ -181,12 +182,13 @@ def _sections(view: RunView, now: float, width: int) -> list[Section]:
     sections = []
     for title, probes in ((_DARK_TITLES.get(phase, "WILL GO DARK"), dark), ("STAYS UP", up)):
         rows = [probe_row(view, probe, now, columns) for probe in probes]
-        urgent = {index for index, probe in enumerate(probes) if probe.broken or probe.breached or probe.leaks}
+        urgent = {index for index, probe in enumerate(probes) if probe.broken or probe.breached}
         sections.append(Section(title, rows, urgent))
-    sections.append(Section("EVIDENCE", [evidence_row(view, probe, now, columns) for probe in proof]))
+    rows = [evidence_row(view, probe, now, columns) for probe in proof]
+    sections.append(Section("EVIDENCE", rows, needed=phase is Phase.EVIDENCE))
     opened = [step for step in view.steps.values() if step.changed_at is not None]
     urgent = {index for index, step in enumerate(opened) if step.open}
-    return [*sections, Section("CHANGED", step_rows(opened), urgent)]
+    return [*sections, Section("CHANGED", step_rows(opened), urgent, needed=phase is Phase.ROLLBACK)]
 
 
 def _check(name: str, detail: str, *, ok: bool) -> Text:

@@ -176,7 +176,9 @@ def _alarm(view: RunView) -> list[Text]:
     lines += [Text(f"  {clean(sentence)}", "red") for sentence in view.still_changed]
     command = view.finished.finish_with if view.finished is not None else ""
     command = clean(command) or f"gameday rollback {clean(view.run)}"
-    return [*lines, Text.assemble(("Finish it with:  ", "bold"), (command, "bold red"))]
+    # Never broken over lines, so that it can be copied.
+    finish = Text.assemble(("Finish it with:  ", "bold"), (command, "bold red"), no_wrap=True)
+    return [*lines, finish]
 
 
 def _labelled(label: str, text: str) -> Text:

@@ -106,6 +106,6 @@ def print_summary(view: RunView, console: Console, journal: str = "") -> None:
     """Print the summary of a run, live or from the journal."""
     try:
         for line in summary(view, journal, console.width):
-            console.print(line)
+            console.print(line, soft_wrap=bool(line.no_wrap))
     except _GONE:
         return

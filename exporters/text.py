@@ -66,12 +66,13 @@ def clock(seconds: float) -> str:
 
 def between(interval: Interval) -> str:
     """An interval with its unit once where both ends share it: ``2.2-3.2 s``."""
-    after, by = span(max(interval.after, 0.0)), span(interval.by)
-    if after == by or interval.after >= interval.by:
+    by = span(interval.by)
+    if not interval.after < interval.by:  # nothing between, or not numbers at all
         return by
+    after = span(interval.after) if interval.after > 0 else f"0 {by.rpartition(' ')[2]}"
     number, _, unit = after.rpartition(" ")
     if number.replace(".", "").isdigit() and by.count(" ") == 1 and by.endswith(f" {unit}"):
-        return f"{number}\N{EN DASH}{by}"
+        return f"{number}\N{EN DASH}{by}" if after != by else by
     return f"{after} \N{EN DASH} {by}"
 
 

@@ -281,6 +281,10 @@ class Recorder:
         )
         return self.events
 
+    def finish_with(self, command: str) -> None:
+        """Finish with something still changed."""
+        self.finish(Verdict.FAILED, 9, command, command, finish_with=command)
+
 
 def passed() -> list[Sealed]:
     run = Recorder()
