@@ -12,7 +12,14 @@ from gameday.errors import LabError
 
 from .client import LabControl, LabProcess, start
 
-__all__ = ["PRESETS", "LabControl", "LabError", "LabProcess", "describe", "serve", "start"]
+HOW = """\
+# point awscli (or anything else that speaks to AWS) at it:
+export AWS_ENDPOINT_URL={url}
+export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
+aws kms list-keys
+"""
+
+__all__ = ["PRESETS", "LabControl", "LabError", "LabProcess", "describe", "instructions", "serve", "start"]
 
 PRESETS = ("instant", "brisk", "aws")
 
@@ -25,9 +32,17 @@ def serve(
     **knobs: object,
 ) -> None:
     """Serve in this process until it ends; ``on_ready`` gets the URL."""
-    from .server import serve as serve_here
+    try:
+        from .server import serve as serve_here
+    except ModuleNotFoundError as error:
+        raise LabError(f"the lab needs moto, flask and flask-cors: {error}") from error
 
     serve_here(host, port, preset, on_ready, **knobs)
+
+
+def instructions(url: str) -> str:
+    """How to point awscli at a lab, for people to read after its URL."""
+    return HOW.format(url=url)
 
 
 def describe() -> list[dict[str, str]]:

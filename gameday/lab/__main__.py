@@ -10,14 +10,7 @@ import threading
 
 from gameday.errors import LabError
 
-from . import PRESETS, describe, serve
-
-HOW = """\
-# point awscli (or anything else that speaks to AWS) at it:
-export AWS_ENDPOINT_URL={url}
-export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
-aws kms list-keys
-"""
+from . import PRESETS, describe, instructions, serve
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 def _say(url: str) -> None:
     sys.stdout.write(f"{url}\n")
     sys.stdout.flush()  # whoever waits for the URL gets it alone, and first
-    sys.stdout.write(HOW.format(url=url))
+    sys.stdout.write(instructions(url))
     sys.stdout.flush()
 
 

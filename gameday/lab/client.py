@@ -113,10 +113,9 @@ class LabProcess:
 
     def stop(self) -> None:
         """End the lab; twice is as good as once."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -124,6 +123,8 @@ class LabProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        if self._process.stdout is not None:  # last: while the lab lives, its reader holds the stream
+            self._process.stdout.close()
         self._errors.close()
 
     def __enter__(self) -> LabProcess:

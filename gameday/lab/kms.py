@@ -186,6 +186,8 @@ class Kms:
                 "PendingWindowInDays": call.params.get("PendingWindowInDays", 30),
             }
             answer.body = json.dumps(data).encode()
+        elif call.operation == "ListGrants":
+            _settle_grants(key, answer, call.who.account)
         elif call.operation == "CancelKeyDeletion":
             key.enabled = False
             answer.body = json.dumps({"KeyId": key.arn}).encode()
@@ -225,6 +227,16 @@ def _check_window(call: Call) -> None:
             f"1 validation error detected: Value '{days}' at 'pendingWindowInDays' failed to satisfy constraint: "
             "Member must be between 7 and 30, inclusive",
         )
+
+
+def _settle_grants(key: Key, answer: Answer, account: str) -> None:
+    """Grants name their key by ARN, and leave out what they do not have."""
+    data = answer.json()
+    grants = data.get("Grants")
+    if isinstance(grants, list):
+        told = [{n: v for n, v in grant.items() if v not in (None, "")} for grant in grants]
+        data["Grants"] = [{**grant, "KeyId": key.arn, "IssuingAccount": account} for grant in told]
+        answer.body = json.dumps(data).encode()
 
 
 LOCKED_OUT = "The new key policy will not allow you to update the key policy in the future."

@@ -163,3 +163,43 @@ def test_a_volume_made_with_an_unusable_key_vanishes(client, ec2, key):
     client("kms").disable_key(KeyId=key)
     made = ec2.create_volume(Size=8, AvailabilityZone="us-east-1a", Encrypted=True, KmsKeyId=key)["VolumeId"]
     assert refused(ec2.describe_volumes, VolumeIds=[made])[0] == "InvalidVolume.NotFound"
+
+
+def test_task_6_the_root_volume_is_replaced_by_an_encrypted_one(ec2, key):
+    instance = launch(ec2)
+    shown = about(ec2, instance)
+    device, old = shown["RootDeviceName"], shown["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    zone = shown["Placement"]["AvailabilityZone"]
+    assert ec2.describe_volumes(VolumeIds=[old])["Volumes"][0]["Encrypted"] is False
+    assert refused(ec2.detach_volume, VolumeId=old)[0] == "OperationNotPermitted"
+    ec2.stop_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "stopped"
+    ec2.detach_volume(VolumeId=old)
+    snapshot = ec2.create_snapshot(VolumeId=old)["SnapshotId"]
+    new = ec2.create_volume(SnapshotId=snapshot, AvailabilityZone=zone, Encrypted=True, KmsKeyId=key)[
+        "VolumeId"
+    ]
+    ec2.attach_volume(VolumeId=new, InstanceId=instance, Device=device)
+    ec2.start_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "running"
+    volume = ec2.describe_volumes(VolumeIds=[new])["Volumes"][0]
+    assert (volume["Encrypted"], volume["KmsKeyId"], volume["State"]) == (True, key, "in-use")
+
+
+def test_volumes_can_be_left_unencrypted_on_purpose(lab, ec2, key):
+    lab.knobs(encrypt_volumes=False)
+    made = ec2.create_volume(Size=1, AvailabilityZone="us-east-1a", Encrypted=True, KmsKeyId=key)["VolumeId"]
+    assert ec2.describe_volumes(VolumeIds=[made])["Volumes"][0]["Encrypted"] is False
+
+
+def test_a_boot_in_propagation_time_still_succeeds(lab, client, ec2, key):
+    instance = launch(ec2, key)
+    ec2.stop_instances(InstanceIds=[instance])
+    lab.knobs(kms_propagation=60)
+    client("kms").disable_key(KeyId=key)
+    ec2.start_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "running"
+    ec2.stop_instances(InstanceIds=[instance])
+    lab.advance(60)
+    ec2.start_instances(InstanceIds=[instance])
+    assert state(ec2, instance) == "stopped"
