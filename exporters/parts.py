@@ -87,6 +87,8 @@ class InPhase:
     last: Observation | None = None
     fitting: Observation | None = None
     """The last look that was as expected."""
+    unfitting: Observation | None = None
+    """The last one that was not."""
     met: ExpectationMet | None = None
     broken: ExpectationBroken | None = None
 
@@ -175,7 +177,11 @@ class ProbeView:
             self.window.append(not event.meets)
         self.last, self.last_phase, self.last_at = seen, event.phase, event.answered
         here = self.within(event.phase)
-        here.last, here.fitting = seen, seen if event.meets else here.fitting
+        here.last = seen
+        if event.meets:
+            here.fitting = seen
+        elif event.meets is not None:
+            here.unfitting = seen
         if self.facts.uses == "kms.state" and seen.outcome is not Outcome.UNKNOWN:
             state = _KEY_STATES.get(seen.cause, KeyState.OTHER)
             self.key = KeyView(self.facts.name, self.facts.resource, state, event.answered)

@@ -70,7 +70,7 @@ def _shown_phase(view: RunView) -> Phase:
 
 def _state(view: RunView, probe: ProbeView, phase: Phase, now: float, *, wide: bool) -> Text:
     seen = probe.phases.get(phase)
-    if probe.breached is not None:
+    if probe.breached is not None and probe.breached.phase is phase:
         return Text(clean(probe.breached.why), "red")
     if seen is not None and seen.broken is not None:
         return Text(clean(seen.broken.why), "yellow" if seen.broken.inconclusive else "red")

@@ -26,7 +26,7 @@ _LABEL = 10
 
 def summary(view: RunView, journal: str = "", width: int = 0) -> list[Text]:
     """The lines of the summary; ``width`` 0 is as wide as it needs."""
-    lines = [Text(), _headline(view)]
+    lines = [Text(), _headline(view, width)]
     if view.finished is not None:
         lines.append(Text(clean(view.finished.story)))
     parts = (_table(view, width), _reasons(view), _facts(view, width), _whereabouts(view, journal), _alarm(view))
@@ -36,18 +36,20 @@ def summary(view: RunView, journal: str = "", width: int = 0) -> list[Text]:
     return lines
 
 
-def _headline(view: RunView) -> Text:
+def _headline(view: RunView, width: int) -> Text:
     if view.incomplete:
         line = Text(" ROLLBACK INCOMPLETE ", ALARM)
     elif view.finished is None:
         line = Text(" NOT FINISHED ", "bold black on yellow")
     else:
         line = Text(f" {view.finished.verdict.value.upper()} ", VERDICT_STYLES[view.finished.verdict])
-    line.append(f"  {clean(view.playbook) or 'run'}", "bold")
-    line.append(f"  run {clean(view.run)}")
+    line.append(f"  {clean(view.playbook) or 'run'}", "bold").append(f"  run {clean(view.run)}")
+    took, where = f"  {span(view.now)}", ""
     if view.target is not None:
-        line.append(f"  {view.target.kind} {clean(view.target.account)}/{clean(view.target.region)}", "dim")
-    return line.append(f"  {span(view.now)}", "dim")
+        where = f"  {view.target.kind} {clean(view.target.account)}/{clean(view.target.region)}"
+    if width and cell_len(line.plain + where + took) > width:
+        where = ""
+    return line.append(where + took, "dim")
 
 
 # The table
@@ -87,17 +89,24 @@ def _row(probe: ProbeView) -> tuple[str, ...]:
     return (
         clean(probe.facts.name),
         before,
-        (between(effect) if effect else missing) if probe.goes_dark else "stays up",
+        (between(effect) if effect else missing) if probe.goes_dark else _stayed(probe),
         _cause(probe),
         str(probe.leaks) if probe.goes_dark else "\N{EN DASH}",
         (between(recover) if recover else back) if probe.goes_dark else "\N{EN DASH}",
     )
 
 
+def _stayed(probe: ProbeView) -> str:
+    broke = Phase.FAULT in probe.phases and probe.phases[Phase.FAULT].broken is not None
+    return "broke" if broke or (probe.breached is not None and probe.breached.phase is Phase.FAULT) else "stays up"
+
+
 def _cause(probe: ProbeView) -> str:
-    """What it saw in the fault, a leak aside: the cause, and AWS's code where it says more."""
+    """What it saw in the fault, a leak aside, or where it had to stay up what broke it: the cause and AWS's code."""
     here = probe.phases.get(Phase.FAULT)
-    seen = (here.fitting or here.last) if here is not None else None
+    if here is None:
+        return "\N{EN DASH}"
+    seen = here.unfitting or here.last if probe.stays_up else here.fitting or here.last
     return f"{seen.cause} {clean(seen.code)}".rstrip() if seen is not None else "\N{EN DASH}"
 
 
@@ -106,8 +115,10 @@ def _cause(probe: ProbeView) -> str:
 
 def _reasons(view: RunView) -> list[Text]:
     """Why it did not pass; the events themselves speak where the verdict gives no reasons."""
-    reasons = [clean(reason) for reason in view.finished.reasons] if view.finished is not None else []
-    if not reasons:
+    given = view.finished.reasons if view.finished is not None else ()
+    alarm = view.still_changed if view.incomplete else []  # said at the end
+    reasons = [clean(reason) for reason in given if reason not in alarm]
+    if not given:
         reasons = [f"guard {clean(breach.guard)}: {clean(breach.why)}" for breach in view.breaches]
         for probe in view.probes.values():
             reasons += [f"{clean(probe.facts.name)} in {one.phase}: {clean(one.why)}" for one in probe.broken]
@@ -156,11 +167,11 @@ def _rollback(view: RunView) -> str:
 
 def _closed(step: StepView) -> tuple[str, str]:
     """``restored  kms.disable_key on key/12ab34cd…``; nothing for what was never changed."""
-    if step.changed_at is None:
+    if step.changed_at is None or step.closed is None:  # what is open is said at the end
         return "", ""
-    detail = f": {clean(step.closed.detail)}" if step.closed is not None and step.closed.detail else ""
+    detail = f": {clean(step.closed.detail)}" if step.closed.detail else ""
     what = clean(short(step.facts.resource) or step.facts.id)
-    return step.closed.closed.value if step.closed else "open", f"{what}  {clean(step.facts.uses)}{detail}"
+    return step.closed.closed.value, f"{what}  {clean(step.facts.uses)}{detail}"
 
 
 def _whereabouts(view: RunView, journal: str) -> list[Text]:

@@ -124,3 +124,14 @@ def test_a_reader_that_leaves_is_no_error(exporter: type[JsonLines | PlainLines]
         broken.consume(sealed)
     broken.close()
     assert Gone.tried == 1
+
+
+def test_a_breached_guard_shows_what_broke_it() -> None:
+    row = next(line for line in said(aborted()) if line.startswith("checkout"))
+    assert row.split() == ["checkout", "ok", "41", "ms", "broke", "unhealthy", "503", "–", "–"]
+
+
+def test_a_reason_that_is_said_at_the_end_is_not_said_twice() -> None:
+    end = said(incomplete())
+    end = end[end.index("The key could not be enabled again within 2 min.") :]
+    assert sum("is still Disabled" in line for line in end) == 1
