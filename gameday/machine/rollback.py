@@ -186,8 +186,6 @@ def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -
 
 def _believed(step: Undoing, now: float, timing: Timing) -> bool:
     """Whether a read-back of "restored" closes the step."""
-    if now < step.settle_until:
-        return False
     if step.undone_at is not None and step.undone_at >= step.settle_until:
         return True
     # No undo was answered with a yes since the inject was over: this may be a stale read, so it must last.
