@@ -97,15 +97,18 @@ class Metrics(Exporter):
     ----------
     textfile: where to leave them for the node exporter's textfile collector: at each phase, so that a run that
         was killed is seen too, and at the end.
+    version: gameday's, for ``gameday_build_info``; a run's own replaces it.
     """
 
-    def __init__(self, textfile: Path | None = None) -> None:
+    def __init__(self, textfile: Path | None = None, version: str = "") -> None:
         if textfile is not None:
             _refuse_textfile(textfile)
         # The client's own _created series would double every counter; a switch for the process is all it has.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's one function without annotations
         self.registry = CollectorRegistry()
         self._families, self._textfile = Families(self.registry), textfile
+        if version:
+            self._families.build.labels(clean(version)).set(1)
         self._views: dict[str, RunView] = {}
         self._servers: list[WSGIServer] = []
 
@@ -163,8 +166,9 @@ class Metrics(Exporter):
     @_count.register
     def _(self, event: RunStarted, view: RunView, playbook: str, wall: float) -> None:
         families = self._families
-        families.build.clear()
-        families.build.labels(clean(event.version)).set(1)
+        if event.version:
+            families.build.clear()
+            families.build.labels(clean(event.version)).set(1)
         # A series that begins at 0 shows its first increase.
         families.failures.labels(playbook)
         for verdict in Verdict:
