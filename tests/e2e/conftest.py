@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e_scene import Scene
+from e2e_stories import Stories
 from e2e_world import Independent, Switchboard
 
 from gameday.lab import LabProcess, start
@@ -58,6 +59,21 @@ def rough(
     yield from _scene(scene)
     scene.lab.clear_trouble()
     scene.lab.knobs(**knobs)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stories(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories | None]:
+    """The stories that were selected, told from the session's beginning."""
+    called = (getattr(item, "callspec", None) for item in request.session.items)
+    wanted = [spec.params["story"] for spec in called if spec is not None and "story" in spec.params]
+    if not wanted:
+        yield None
+        return
+    labs = request.getfixturevalue("labs")
+    aws, board = request.getfixturevalue("calm_aws"), request.getfixturevalue("switchboard")
+    told = Stories(wanted, lambda name: Scene(tmp_path_factory.mktemp(name), labs[0], aws, board))
+    yield told
+    told.close()
 
 
 def _scene(scene: Scene) -> Iterator[Scene]:
