@@ -7,10 +7,12 @@ package loads neither moto nor flask.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from gameday.errors import LabError
 
-from .client import LabControl, LabProcess, start
+if TYPE_CHECKING:
+    from .client import LabControl, LabProcess, start
 
 HOW = """\
 # point awscli (or anything else that speaks to AWS) at it:
@@ -22,6 +24,15 @@ aws kms list-keys
 __all__ = ["PRESETS", "LabControl", "LabError", "LabProcess", "describe", "instructions", "serve", "start"]
 
 PRESETS = ("instant", "brisk", "aws")
+
+
+def __getattr__(name: str) -> Any:
+    """Load the client when it is first asked for: processes and HTTP take their time to import."""
+    if name in {"LabControl", "LabProcess", "start"}:
+        from . import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def serve(

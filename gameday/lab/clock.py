@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+log = logging.getLogger("gameday.lab")
 
 Action = Callable[[], None]
 
@@ -42,15 +45,21 @@ class Agenda:
     def drain(self) -> None:
         """Do all that is due, in order; what an action adds with no delay is done too."""
         while self._heap and self._heap[0].when <= self.now():
-            heapq.heappop(self._heap).action()
+            self._do(heapq.heappop(self._heap))
 
     def advance(self, seconds: float) -> None:
         """Move the clock on, step by step, so that chains of actions happen in their order."""
         goal = self.now() + seconds
         while self._heap and self._heap[0].when <= goal:
             self._ahead += max(0.0, self._heap[0].when - self.now())
-            heapq.heappop(self._heap).action()
+            self._do(heapq.heappop(self._heap))
         self._ahead += max(0.0, goal - self.now())
+
+    def _do(self, due: _Due) -> None:
+        try:
+            due.action()
+        except Exception:  # a bug in one action: logged, since the request that comes next is innocent of it
+            log.exception("an action of the agenda failed")
 
     def clear(self) -> None:
         """Forget all that is due."""

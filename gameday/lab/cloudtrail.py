@@ -241,7 +241,7 @@ def _ec2_response(call: Call, answer: Answer) -> dict[str, Any] | None:
 def _xml(element: ElementTree.Element) -> Any:
     children = list(element)
     if not children:
-        return _typed(element.text or "")
+        return {} if _tag(element).endswith("Set") else _typed(element.text or "")
     if all(_tag(child) == "item" for child in children):
         return {"items": [_xml(child) for child in children]}
     return {_tag(child): _xml(child) for child in children}

@@ -127,7 +127,7 @@ class Ec2:
             if not self._ebs.grant(call, volume, instance)
         ]
         turn = self._become(instance, "pending")
-        self._world.moto.set_reason(instance, "", "")
+        self._world.moto.set_reason(instance, "pending", "pending")
         knobs = self._world.knobs
         if not refused:
             self._later(knobs.boot_seconds, instance, turn, lambda: self._running(call, instance))
@@ -147,6 +147,7 @@ class Ec2:
 
     def _running(self, call: Call, instance: Instance) -> None:
         instance.start()
+        instance.state_reason = None  # AWS gives a running instance no reason
         instance.lab_checks = "initializing"
         turn = self._become(instance, "running")
         self._ran.add(instance.id)

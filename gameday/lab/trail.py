@@ -41,9 +41,13 @@ class Event:
             {"ResourceType": r["type"], "ResourceName": r["ARN"]} for r in self.record.get("resources") or []
         ]
         params = self.record.get("requestParameters") or {}
-        for item in (params.get("instancesSet") or {}).get("items", []):
-            if "instanceId" in item:
-                found.append({"ResourceType": "AWS::EC2::Instance", "ResourceName": item["instanceId"]})
+        instances = {
+            item["instanceId"]
+            for side in (params, self.record.get("responseElements") or {})
+            for item in (side.get("instancesSet") or {}).get("items", [])
+            if "instanceId" in item
+        }
+        found += [{"ResourceType": "AWS::EC2::Instance", "ResourceName": name} for name in sorted(instances)]
         if "bucketName" in params:
             found.append({"ResourceType": "AWS::S3::Bucket", "ResourceName": params["bucketName"]})
         return found

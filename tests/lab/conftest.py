@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,25 +44,20 @@ def lab(process: LabProcess) -> LabControl:
     return control
 
 
-@pytest.fixture
-def client(lab: LabControl) -> Callable[..., Any]:
-    """Makes clients of the lab: never retrying, as root unless told otherwise."""
+@pytest.fixture(scope="session")
+def clients(process: LabProcess) -> Callable[..., Any]:
+    """Clients by what they are for: making one takes longer than most tests do."""
     session = boto3.Session()
 
+    @functools.cache
     def make(
-        service: str,
-        *,
-        key: str = "test",
-        secret: str = "test",
-        token: str | None = None,
-        region: str = "us-east-1",
-        **config: Any,
+        service: str, key: str, secret: str, token: str | None, config: tuple[tuple[str, Any], ...]
     ) -> Any:
-        settings = Config(retries={"total_max_attempts": 1}, **{"read_timeout": 20, **config})
+        settings = Config(retries={"total_max_attempts": 1}, **{"read_timeout": 20, **dict(config)})
         return session.client(
             service,
-            endpoint_url=lab.url,
-            region_name=region,
+            endpoint_url=process.url,
+            region_name="us-east-1",
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             aws_session_token=token,
@@ -69,6 +65,18 @@ def client(lab: LabControl) -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def client(lab: LabControl, clients: Callable[..., Any]) -> Callable[..., Any]:
+    """Clients of the lab: never retrying, as root unless told otherwise."""
+
+    def get(
+        service: str, *, key: str = "test", secret: str = "test", token: str | None = None, **config: Any
+    ) -> Any:
+        return clients(service, key, secret, token, tuple(sorted(config.items())))
+
+    return get
 
 
 def refused(call: Callable[..., Any], /, **arguments: Any) -> tuple[str, str, int]:

@@ -203,3 +203,8 @@ def test_a_boot_in_propagation_time_still_succeeds(lab, client, ec2, key):
     lab.advance(60)
     ec2.start_instances(InstanceIds=[instance])
     assert state(ec2, instance) == "stopped"
+
+
+def test_a_running_instance_has_no_state_reason(ec2):
+    instance = launch(ec2)
+    assert "StateReason" not in about(ec2, instance)
