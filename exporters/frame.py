@@ -174,7 +174,9 @@ def _sections(view: RunView, now: float, width: int) -> list[Section]:
     phase = view.phase or Phase.PREFLIGHT
     if not view.probes:
         rows = [_check(check.check, check.detail, ok=check.ok) for check in view.checks]
-        return [Section("CHECKS", rows, {index for index, check in enumerate(view.checks) if not check.ok})]
+        made = [_check(staged.uses, staged.detail, ok=True) for staged in view.staged]
+        failed = {index for index, check in enumerate(view.checks) if not check.ok}
+        return [Section("CHECKS", rows, failed), Section("STAGE", made, needed=False)]
     columns = Columns.of(width, [clean(name) for name in view.probes])
     dark = [probe for probe in view.probes.values() if probe.goes_dark]
     up = [probe for probe in view.probes.values() if probe.stays_up]

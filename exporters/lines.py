@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import singledispatchmethod
 from typing import TextIO
 
@@ -56,7 +57,17 @@ class PlainLines(Exporter):
         text = self._line(sealed.event)
         if text:
             phase = self._view.phase or Phase.PREFLIGHT
-            self._sink.line(f"{self._view.now:7.1f}s {phase:<9} {text}")
+            self._sink.line(f"{self._elapsed(sealed):7.1f}s {phase:<9} {text}")
+
+    def _elapsed(self, sealed: Sealed) -> float:
+        """Seconds since the run's start; what preflight does carries no time but its envelope's."""
+        if self._view.phase not in (None, Phase.PREFLIGHT):
+            return self._view.now
+        try:
+            since = datetime.fromisoformat(sealed.at) - datetime.fromisoformat(self._view.started)
+        except (ValueError, TypeError):  # not a time, or one with and one without its zone
+            return self._view.now
+        return max(since.total_seconds(), self._view.now)
 
     def close(self) -> None:
         """Write the summary."""
@@ -90,6 +101,8 @@ class PlainLines(Exporter):
 
     @_line.register
     def _(self, event: PhaseEntered) -> str:
+        if event.phase is Phase.PREFLIGHT:  # the run's own line has just said so
+            return ""
         return f"\N{EM DASH} {event.phase}" + (f", at most {span(event.limit)}" if event.limit is not None else "")
 
     @_line.register

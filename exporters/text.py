@@ -44,7 +44,7 @@ def span(seconds: float) -> str:
     if abs(seconds) < 0.095:
         return f"{seconds * 1000:.0f} ms"
     if abs(seconds) < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.0f} s" if seconds == int(seconds) else f"{seconds:.1f} s"
     whole = round(seconds)
     if abs(whole) < 120:
         return f"{whole} s"
@@ -69,7 +69,8 @@ def between(interval: Interval) -> str:
     by = span(interval.by)
     if not interval.after < interval.by:  # nothing between, or not numbers at all
         return by
-    after = span(interval.after) if interval.after > 0 else f"0 {by.rpartition(' ')[2]}"
+    known = interval.after > interval.by / 100  # else a digit that nobody needs
+    after = span(interval.after) if known else f"0 {by.rpartition(' ')[2]}"
     number, _, unit = after.rpartition(" ")
     if number.replace(".", "").isdigit() and by.count(" ") == 1 and by.endswith(f" {unit}"):
         return f"{number}\N{EN DASH}{by}" if after != by else by

@@ -9,7 +9,7 @@ import pytest
 
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines, replay
-from gameday.sdk import SEALED, Cause, Observation, Phase, chain_is_whole
+from gameday.sdk import SEALED, Cause, Observation, Phase, Staged, chain_is_whole
 
 from .recorded import RUNS, Recorder, Stream, aborted, failed, incomplete, inconclusive, passed, refused
 
@@ -135,3 +135,10 @@ def test_a_reason_that_is_said_at_the_end_is_not_said_twice() -> None:
     end = said(incomplete())
     end = end[end.index("The key could not be enabled again within 2 min.") :]
     assert sum("is still Disabled" in line for line in end) == 1
+
+
+def test_what_preflight_does_carries_the_time_of_its_envelope() -> None:
+    run = Recorder()
+    run.at = 14.9
+    run.emit(Staged(uses="kms.key", detail="made"))
+    assert said(run.events)[1] == "   14.9s preflight staged kms.key: made"

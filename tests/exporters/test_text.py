@@ -23,7 +23,7 @@ from gameday.sdk import Interval
         (119.6, "2 min"),
         (200, "3 min 20 s"),
         (7500, "2 h 05 min"),
-        (-3, "-3.0 s"),
+        (-3, "-3 s"),
         (math.nan, "?"),
         (math.inf, "?"),
     ],
@@ -40,10 +40,11 @@ def test_span(seconds: float, said: str) -> None:
         (0.04, 0.4, "40 ms – 0.4 s"),
         (50, 200, "50 s – 3 min 20 s"),
         (0, 3.2, "0–3.2 s"),
-        (3, 3, "3.0 s"),
-        (5, 3, "3.0 s"),
+        (3, 3, "3 s"),
+        (5, 3, "3 s"),
         (120, 200, "2 min – 3 min 20 s"),
-        (math.nan, 3, "3.0 s"),
+        (math.nan, 3, "3 s"),
+        (0.01, 7.8, "0–7.8 s"),
     ],
 )
 def test_between(after: float, by: float, said: str) -> None:
