@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from .access import Access
 from .kms import Keys
 from .shapes import Instance, Key, Volume
-from .trail import Infrastructure
+from .volumekeys import VolumeKeys
 from .wire import Answer, AwsError
 from .world import Behaviour, World
 
 if TYPE_CHECKING:
     from .call import Call
 
-AGENT = "ec2.amazonaws.com"
 VOLUME_ID = re.compile(rb"<volumeId>(vol-[0-9a-f]+)</volumeId>")
 SNAPSHOT_ID = re.compile(rb"<snapshotId>(snap-[0-9a-f]+)</snapshotId>")
 EBS_MAPPING = re.compile(r"(BlockDeviceMappings?\.\d+\.Ebs\.)(KmsKeyId|Encrypted)")
@@ -43,7 +42,7 @@ class Ebs:
 
     def __init__(self, world: World, keys: Keys, access: Access) -> None:
         self._world = world
-        self._access = access
+        self.asks = VolumeKeys(world, keys, access)
         self._keys = keys
         self.images: dict[str, str] = {}
 
@@ -74,8 +73,8 @@ class Ebs:
             volume = self._world.moto.volume(call.region, call.text("VolumeId"))
             instance = self._world.moto.instance(call.region, call.text("InstanceId"))
             if volume is not None and instance is not None and instance._state.name == "running":
-                self.grant(call, volume, instance)
-                self.decrypt(call, volume, instance)
+                self.asks.grant(call, volume, instance)
+                self.asks.decrypt(call, volume, instance)
 
     def _check_attach(self, call: Call) -> None:
         volume = self._world.moto.volume(call.region, call.text("VolumeId"))
@@ -98,8 +97,8 @@ class Ebs:
                 "InvalidParameterValue",
                 f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use",
             )
-        key = self._key(call, volume)
-        if key is not None and self._refusal(call, key, "CreateGrant", volume) is not None:
+        key = self.asks.key_of(call, volume)
+        if key is not None and self.asks.refusal(call, key, "CreateGrant", volume) is not None:
             raise AwsError(
                 "Client.CustomerKeyHasBeenRevoked",
                 f"Volume {volume.id} cannot be attached. The encrypted volume was unable to access the KMS key.",
@@ -187,7 +186,7 @@ class Ebs:
 
     def _settle_volume(self, call: Call, volume: Volume) -> None:
         self._inherit(call, volume)
-        if not self.generate_key(call, volume):
+        if not self.asks.generate_key(call, volume):
             backend = self._world.moto.ec2(call.region)
 
             def vanish() -> None:
@@ -202,101 +201,6 @@ class Ebs:
         if volume.encrypted and not volume.kms_key_id:
             inherited = getattr(snapshot, "kms_key_id", None)
             volume.kms_key_id = inherited or self._find(call, "alias/aws/ebs").arn
-
-    def _key(self, call: Call, volume: Volume) -> Key | None:
-        if not volume.encrypted or not volume.kms_key_id:
-            return None
-        return self._keys.find(call.region, volume.kms_key_id, call.who.account)
-
-    # --- what EC2 asks of KMS
-
-    def _refusal(self, call: Call, key: Key, operation: str, volume: Volume) -> AwsError | None:
-        denied = self._access.kms(call, key, operation, "ec2", {"aws:ebs:id": volume.id})
-        return denied or self._keys.refusal(key)
-
-    def generate_key(self, call: Call, volume: Volume) -> bool:
-        """A new encrypted volume needs a data key; False when KMS refused."""
-        key = self._key(call, volume)
-        if key is None:
-            return True
-        refusal = self._refusal(call, key, "GenerateDataKeyWithoutPlaintext", volume)
-        context = {"aws:ebs:id": volume.id}
-        parameters = {"encryptionContext": context, "keyId": key.arn, "numberOfBytes": 64}
-        self._world.trail.on_behalf(
-            call,
-            "GenerateDataKeyWithoutPlaintext",
-            AGENT,
-            key_arn="" if refusal else key.arn,
-            parameters=None if refusal else parameters,
-            error=(refusal.code, refusal.message) if refusal else None,
-        )
-        return refusal is None
-
-    def grant(self, call: Call, volume: Volume, instance: Instance) -> bool:
-        """EC2 needs a grant on the key to open a volume for an instance; False when KMS refused."""
-        key = self._key(call, volume)
-        if key is None:
-            return True
-        refusal = self._refusal(call, key, "CreateGrant", volume)
-        if refusal:
-            # The smoking gun: a denied forwarded call has no parameters and no resources.
-            self._world.trail.on_behalf(
-                call,
-                "CreateGrant",
-                AGENT,
-                key_arn="",
-                parameters=None,
-                error=(refusal.code, refusal.message),
-                read_only=False,
-            )
-            return False
-        grantee = f"arn:aws:sts::{call.who.account}:assumed-role/aws:ec2-infrastructure/{instance.id}"
-        constraints = {"EncryptionContextSubset": {"aws:ebs:id": volume.id}}
-        made = self._world.moto.add_grant(key, "", grantee, ["Decrypt"], constraints)
-        self._world.trail.on_behalf(
-            call,
-            "CreateGrant",
-            AGENT,
-            key_arn=key.arn,
-            read_only=False,
-            parameters={
-                "constraints": {"encryptionContextSubset": {"aws:ebs:id": volume.id}},
-                "granteePrincipal": grantee,
-                "keyId": key.arn,
-                "operations": ["Decrypt"],
-            },
-            response={"grantId": made.id, "keyId": key.arn},
-        )
-        return True
-
-    def decrypt(self, call: Call, volume: Volume, instance: Instance) -> None:
-        """EC2's infrastructure opens the volume's data key under its grant."""
-        key = self._key(call, volume)
-        if key is not None:
-            about = Infrastructure(call.who.account, call.region, instance.id, volume.id, key.arn)
-            self._world.trail.by_infrastructure("Decrypt", about)
-
-    def grants_of(self, instance: Instance) -> list[tuple[Key, Any]]:
-        """EC2's grants for an instance."""
-        suffix = f":assumed-role/aws:ec2-infrastructure/{instance.id}"
-        region = str(instance.availability_zone)[:-1]
-        return [
-            (key, grant)
-            for key in self._world.moto.kms(region).keys.values()
-            for grant in list(key.grants.values())
-            if str(grant.grantee_principal).endswith(suffix)
-        ]
-
-    def retire(self, region: str, grants: list[tuple[Key, Any]]) -> None:
-        """EC2 gives its grants back when an instance has stopped."""
-        for key, grant in grants:
-            key.retire_grant(grant.id)
-            parts = str(grant.grantee_principal)
-            volume = grant.constraints["EncryptionContextSubset"]["aws:ebs:id"]
-            about = Infrastructure(
-                parts.split(":")[4], region, parts.rsplit("/", 1)[1], volume, key.arn, grant.id, AGENT
-            )
-            self._world.trail.by_infrastructure("RetireGrant", about)
 
 
 def root_volume(world: World, region: str, instance: Instance) -> Volume | None:

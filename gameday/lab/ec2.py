@@ -70,7 +70,9 @@ class Ec2:
                 return self._stop_all(call, instances)
             if call.operation == "TerminateInstances":
                 call.notes["previous"] = {instance.id: instance._state.name for instance in instances}
-                call.notes["grants"] = {instance.id: self._ebs.grants_of(instance) for instance in instances}
+                call.notes["grants"] = {
+                    instance.id: self._ebs.asks.grants_of(instance) for instance in instances
+                }
             return None
         return self._ebs.before(call)
 
@@ -87,7 +89,7 @@ class Ec2:
             for name in call.notes["previous"]:
                 instance = self._world.moto.instance(call.region, name)
                 if instance is not None:
-                    self._ebs.retire(call.region, call.notes["grants"].get(name, []))
+                    self._ebs.asks.retire(call.region, call.notes["grants"].get(name, []))
                     self._end(instance, USER_STOP)
         else:
             self._ebs.after(call, answer)
@@ -116,7 +118,7 @@ class Ec2:
     def _launch(self, call: Call, instance: Instance) -> None:
         self._ebs.settle_root(call, instance)
         for volume in self._ebs.volumes_of(call.region, instance):
-            self._ebs.generate_key(call, volume)
+            self._ebs.asks.generate_key(call, volume)
         self._boot(call, instance, fresh=True)
 
     def _boot(self, call: Call, instance: Instance, *, fresh: bool) -> None:
@@ -124,7 +126,7 @@ class Ec2:
         refused = [
             volume
             for volume in self._ebs.volumes_of(call.region, instance)
-            if not self._ebs.grant(call, volume, instance)
+            if not self._ebs.asks.grant(call, volume, instance)
         ]
         turn = self._become(instance, "pending")
         self._world.moto.set_reason(instance, "pending", "pending")
@@ -133,7 +135,7 @@ class Ec2:
             self._later(knobs.boot_seconds, instance, turn, lambda: self._running(call, instance))
             return
         reason = BOOT_FAILED
-        self._ebs.retire(call.region, self._ebs.grants_of(instance))
+        self._ebs.asks.retire(call.region, self._ebs.asks.grants_of(instance))
 
         def fall_back() -> None:
             if fresh:
@@ -152,7 +154,7 @@ class Ec2:
         turn = self._become(instance, "running")
         self._ran.add(instance.id)
         for volume in self._ebs.volumes_of(call.region, instance):
-            self._ebs.decrypt(call, volume, instance)
+            self._ebs.asks.decrypt(call, volume, instance)
 
         def healthy() -> None:
             instance.lab_checks = "ok"
@@ -189,7 +191,7 @@ class Ec2:
         def stopped() -> None:
             instance.stop()  # sets moto's reason: initiated by the user
             self._become(instance, "stopped")
-            self._ebs.retire(region, self._ebs.grants_of(instance))
+            self._ebs.asks.retire(region, self._ebs.asks.grants_of(instance))
 
         self._later(self._world.knobs.stop_seconds, instance, turn, stopped)
 
