@@ -63,6 +63,8 @@ class S3:
             found = self._world.moto.s3_object(call.bucket, call.key, call.query.get("versionId"))
             self._read(call, found, call.bucket, call.key)
         elif call.operation in {"UploadPart", "UploadPartCopy", "CompleteMultipartUpload"}:
+            if call.operation == "UploadPartCopy":
+                self._read_source(call)
             self._upload(call)
         return None
 

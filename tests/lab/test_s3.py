@@ -137,3 +137,25 @@ def test_a_warm_bucket_key_outlives_the_disabled_key(lab, client, s3, key):
     assert refused(fresh.get_object, Bucket="gameday-clock", Key="clock.png")[0] == "KMS.DisabledException"
     lab.advance(301)
     assert refused(s3.get_object, Bucket="gameday-clock", Key="clock.png")[0] == "KMS.DisabledException"
+
+
+def test_copying_by_parts_reads_the_source_with_its_key(client, s3, key):
+    put(s3, key)
+    upload = s3.create_multipart_upload(Bucket="gameday-clock", Key="copy")["UploadId"]
+    names = {"Bucket": "gameday-clock", "Key": "copy", "UploadId": upload, "PartNumber": 1}
+    source = {"Bucket": "gameday-clock", "Key": "clock.png"}
+    s3.upload_part_copy(**names, CopySource=source)
+    client("kms").disable_key(KeyId=key)
+    assert refused(s3.upload_part_copy, **names, CopySource=source)[0] == "KMS.DisabledException"
+
+
+def test_names_with_spaces_and_other_alphabets(client, s3, key):
+    put(s3, key, "sp ace/ü+%.txt")
+    assert s3.get_object(Bucket="gameday-clock", Key="sp ace/ü+%.txt")["Body"].read() == b"tick"
+    client("kms").disable_key(KeyId=key)
+    assert refused(s3.get_object, Bucket="gameday-clock", Key="sp ace/ü+%.txt")[0] == "KMS.DisabledException"
+
+
+def test_another_region_has_other_keys(client, s3, key):
+    other = key.replace("us-east-1", "eu-west-1")
+    assert refused(put, s3=s3, key=other)[:2] == ("KMS.NotFoundException", "Invalid arn eu-west-1")
