@@ -164,7 +164,11 @@ class Session:
     def answering(self) -> AbstractContextManager[Answer]:
         """Catch what AWS answers inside the block, errors and silence alike, and classify it."""
         self._heard.request_id = ""
-        return Answering(lambda: str(getattr(self._heard, "request_id", "")))
+        return Answering(self.last_request_id)
+
+    def last_request_id(self) -> str:
+        """The request id of the last answer that this thread got, or ``""``."""
+        return str(getattr(self._heard, "request_id", ""))
 
     def wait(self, seconds: float) -> None:
         """Wait, or raise Interrupted at once when the run stops waiting for its probes."""

@@ -78,7 +78,7 @@ class StepHands:
                 return InjectRefused(self._clock(), command.step, explain(error))
             detail = f"no certain answer: {explain(error)}"
             return Injected(self._clock(), command.step, False, detail, request_id_of(error))
-        return Injected(self._clock(), command.step, True, "", _request_id(self._inject_as))
+        return Injected(self._clock(), command.step, True, "", self._inject_as.last_request_id())
 
     def _undo(self, command: Undo) -> StepInput:
         try:
@@ -86,7 +86,7 @@ class StepHands:
         except Exception as error:  # noqa: BLE001 - whatever it is, the machine tries again until its deadline
             detail, request = explain(error), request_id_of(error)
             return Undone(self._clock(), command.step, command.attempt, False, detail, request)
-        return Undone(self._clock(), command.step, command.attempt, True, "", _request_id(self._undo_as))
+        return Undone(self._clock(), command.step, command.attempt, True, "", self._undo_as.last_request_id())
 
     def _read_back(self, command: ReadBackStep) -> StepInput:
         try:
@@ -102,10 +102,3 @@ def explain(error: Exception) -> str:
     if said is None:
         return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"{said.code}: {said.detail}" if said.code else said.detail
-
-
-def _request_id(aws: AWS) -> str:
-    """The id of this thread's last answer."""
-    with aws.answering() as answer:
-        pass
-    return answer.request_id

@@ -103,5 +103,8 @@ class AWS(Protocol):
     def answering(self) -> AbstractContextManager[Answer]:
         """Catch what AWS answers inside the block, errors and silence alike, and classify it."""
 
+    def last_request_id(self) -> str:
+        """The request id of the last answer that this thread got, or ``""``."""
+
     def wait(self, seconds: float) -> None:
         """Wait, or raise :class:`gameday.errors.Interrupted` at once when the run stops waiting for its probes."""

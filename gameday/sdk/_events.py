@@ -50,7 +50,7 @@ class Closed(StrEnum):
 class Interval(BaseModel):
     """A time that is only known to lie between two looks: seconds since the change."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     after: float
     """When the last old answer was asked for."""
@@ -61,13 +61,14 @@ class Interval(BaseModel):
 class Event(BaseModel):
     """Base of all events."""
 
-    model_config = ConfigDict(frozen=True)
+    # Built when first used: a command that emits no event does not pay for two dozen of them.
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class TargetFacts(BaseModel):
     """Which AWS a run speaks to; enough to come back to it from another process, and no secret."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     kind: Literal["lab", "aws"]
     account: str
@@ -83,7 +84,7 @@ class TargetFacts(BaseModel):
 class ProbeFacts(BaseModel):
     """A probe or guard as the run's readers need it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     uses: str
@@ -97,7 +98,7 @@ class ProbeFacts(BaseModel):
 class StepFacts(BaseModel):
     """An undo step as the run's readers need it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str
     uses: str
@@ -165,7 +166,7 @@ class ExpectationMet(Event):
     phase: Phase
     cause: str
     interval: Interval
-    """Since the inject (fault), the end of rollback (recovery), or the phase's beginning."""
+    """Since the inject (fault), the beginning of rollback (recovery), or the phase's beginning."""
 
 
 class ExpectationBroken(Event):
@@ -337,7 +338,7 @@ AnyEvent = (
 class Sealed(BaseModel):
     """An event in its place in the run: numbered, dated, and chained to the one before by its hash."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     run: str
     seq: int

@@ -59,7 +59,7 @@ class Observation(BaseModel):
     records: CloudTrail records (as delivered) that prove it; for evidence.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     cause: Cause
     code: str = ""
