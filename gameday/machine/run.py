@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gameday.machine import arming, rollback, sampling
-from gameday.machine.commands import Command, Finish, ReleaseHold
+from gameday.machine.commands import CloseStep, Command, Finish, ReleaseHold
 from gameday.machine.expectation import Standing
 from gameday.machine.inputs import (
     ArmRefused,
@@ -39,6 +39,7 @@ from gameday.sdk import (
     PhaseEntered,
     RollbackFinished,
     RollbackStarted,
+    StepClosed,
 )
 
 BEFORE_FAULT = (Stage.PREPARING, Stage.ARMING, Stage.BASELINE)
@@ -208,7 +209,18 @@ def _fault(turn: Turn) -> None:
         _roll_back(turn, "an expectation did not hold")
     elif run.stage is Stage.FAULT and not run.standing(Standing.PENDING) and turn.now >= run.held_until():
         _note_effects(turn)
+        _keep(turn)
         _roll_back(turn, "the effect was seen and has lasted")
+
+
+def _keep(turn: Turn) -> None:
+    """Close what was asked to stay; only here, where all went as expected."""
+    for step in turn.run.open_steps:
+        if step.spec.keep:
+            detail = "was asked to stay"
+            turn.step(step.spec.id, Readiness.CLOSED)
+            turn.out.append(CloseStep(step.spec.id, Closed.KEPT, detail))
+            turn.emit(StepClosed(step=step.spec.id, at=turn.now, closed=Closed.KEPT, detail=detail))
 
 
 def _note_effects(turn: Turn) -> None:

@@ -57,6 +57,8 @@ class StepSpec:
     order: int = 0
     probe: str = ""
     """The invasive probe whose looks are the inject; empty for a fault's step."""
+    keep: bool = False
+    """Asked to stay: a run in which everything went as expected does not undo it."""
 
 
 @dataclass(frozen=True, slots=True)

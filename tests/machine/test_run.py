@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -433,3 +434,20 @@ def test_a_resource_that_is_held_refuses() -> None:
     play.feed(ArmRefused(0, "key", "held by run 1234"))
     assert play.finished.exit_code == 5
     assert not any(isinstance(c, ReadBackStep | Undo | Inject) for c in play.out)
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_what_was_asked_to_stay_stays_only_if_all_went_as_expected(dark: bool) -> None:
+    play = Play(READ, steps=(replace(KEY, keep=True),))
+    play.to_fault()
+    play.after(1)
+    play.see("read", DARK)
+    play.after(1) if dark else play.feed(Signalled(play.now, "SIGINT"))
+    if dark:
+        assert not play.all(Undo)
+        assert play.last(CloseStep).closed is Closed.KEPT
+        play.see("read", OK)
+        assert play.finished.exit_code == 0
+    else:
+        play.undo()
+        assert play.last(CloseStep).closed is Closed.RESTORED
