@@ -69,7 +69,7 @@ class CloudTrailEvent(Probe):
 
 
 def _lookup(aws: AWS, name: str, pages: int) -> list[TrailRecord]:
-    """The newest records of that name since the run began, oldest first. Records carry whole seconds, and so does the window."""
+    """The newest records of that name since the run began, oldest first; by whole seconds, as records have them."""
     since = aws.started.replace(microsecond=0)
     records: list[TrailRecord] = []
     token = ""

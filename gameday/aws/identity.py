@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from gameday.aws.session import Session
 from gameday.errors import TargetError
-from gameday.sdk import AWS, Cause
+from gameday.sdk import Cause
 
 
-def caller(session: AWS) -> tuple[str, str]:
+def caller(session: Session) -> tuple[str, str]:
     """The caller's account and ARN, from STS GetCallerIdentity; raises TargetError when they cannot be had."""
     account = arn = ""
     with session.answering() as answer:
@@ -17,8 +18,8 @@ def caller(session: AWS) -> tuple[str, str]:
     raise TargetError(_sentence(session, answer.cause, answer.detail))
 
 
-def _sentence(session: AWS, cause: Cause, detail: str) -> str:
-    where = getattr(session, "endpoint", "") or f"AWS in {session.region}"
+def _sentence(session: Session, cause: Cause, detail: str) -> str:
+    where = session.endpoint or f"AWS in {session.region}"
     if cause is Cause.CREDENTIALS:
         return f"{where} does not accept the credentials, or there are none ({detail}): log in again, or name a profile"
     if cause is Cause.UNREACHABLE:

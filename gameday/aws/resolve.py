@@ -112,7 +112,9 @@ def _where(aws: AWS) -> str:
 
 
 def _missing(what: str, value: str, aws: AWS) -> str:
-    return f"there is no {what} {value} in {_where(aws)}: make it with gameday stage, or name another with --var"
+    bare = what == "key" and not re.match(r"arn:|alias/|mrk-|[0-9a-f]{8}-", value)
+    hint = f" (an alias is written alias/{value})" if bare else ""
+    return f"there is no {what} {value} in {_where(aws)}{hint}: make it with gameday stage, or name another with --var"
 
 
 def _why(what: str, value: str, aws: AWS, answer: Answer) -> str:

@@ -114,10 +114,15 @@ _RULES = (
                 "RequestThrottledException",
             ),
             *("RequestLimitExceeded", "SlowDown", "TooManyRequestsException", "ProvisionedThroughputExceededException"),
-            *("BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete", "TransactionInProgress"),
+            *("BandwidthLimitExceeded", "PriorRequestNotComplete", "TransactionInProgress"),
             *("EC2ThrottledException", "KMSThrottlingException", "KMSThrottling", "KMS.ThrottlingException", "429"),
         ),
         "botocore's standard retry mode (retries/standard.py) and the KMS error forms of S3, SNS and Lambda",
+    ),
+    _Rule(
+        Cause.UNREACHABLE,
+        _codes("RequestTimeout", "RequestTimeoutException", "408"),
+        "S3 error codes: the request did not arrive whole; nothing was learnt",
     ),
     _Rule(
         Cause.CONFLICT,

@@ -84,10 +84,11 @@ class TrailRecord:
         """Whether the record is about ``resource``: an ARN, an id, an alias or a name.
 
         It may stand in the resources, the request's parameters (the encryption context among them), the answer, the
-        error's sentence (the only place, when a service's call was denied), or in who it was done for. An ARN is
-        also recognised by its tail, since KMS writes bare ids and EC2 writes nothing else.
+        error's sentence (the only place, when a service's call was denied), or in who it was done for. A key's or an
+        instance's ARN is also recognised by its tail: KMS writes bare ids at times, and EC2 writes nothing else.
         """
-        wanted = {resource, resource.rsplit("/", 1)[-1]} if resource.startswith("arn:") else {resource}
+        by_tail = re.match(r"arn:[\w-]+:(kms|ec2):", resource)
+        wanted = {resource, resource.rsplit("/", 1)[-1]} if by_tail else {resource}
         return any(
             re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)
             for text in self._texts()

@@ -96,7 +96,7 @@ def error_from(url: str, **more: object) -> Exception:
         ("ok", 500, b'{"__type": "KMSInternalException", "message": "oops"}', False, "server_error"),
         ("ok", 503, b"<html>Service Unavailable</html>", False, "server_error"),
         ("ok", 503, b'{"__type": "ThrottlingException"}', True, "throttled"),
-        ("ok", 408, b'{"__type": "RequestTimeout"}', False, "other"),
+        ("ok", 408, b'{"__type": "RequestTimeout"}', False, "unreachable"),
         ("ok", 400, b'{"__type": "AccessDeniedException", "message": "no"}', True, "access_denied"),
         ("ok", 400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}', True, "throttled"),
     ],

@@ -82,6 +82,10 @@ def test_there_is_no_such_key(aws: Session) -> None:
     )
 
 
+def test_an_alias_without_its_prefix_is_explained(aws: Session, key: str) -> None:
+    assert "(an alias is written alias/MyKMSKey)" in refused(DisableKey(key="MyKMSKey"), aws)
+
+
 def test_a_key_of_aws_cannot_be_disabled(aws: Session, client: Callable[[str], Any]) -> None:
     client("kms").describe_key(KeyId="alias/aws/s3")
     assert "is managed by AWS" in refused(DisableKey(key="alias/aws/s3"), aws)

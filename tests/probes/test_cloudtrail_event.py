@@ -95,6 +95,15 @@ def test_a_record_mentions_what_it_is_about(raw: dict[str, Any], about: tuple[st
     assert not record.mentions("")
 
 
+def test_an_object_is_not_known_by_its_last_name() -> None:
+    record = TrailRecord.read(
+        {"requestParameters": {"encryptionContext": {"aws:s3:arn": "arn:aws:s3:::one/clock.png"}}}
+    )
+    assert record.mentions("arn:aws:s3:::one/clock.png")
+    assert record.mentions("arn:aws:s3:::one")
+    assert not record.mentions("arn:aws:s3:::two/clock.png")
+
+
 def test_what_a_record_says() -> None:
     grant, decrypt, denied = (TrailRecord.read(raw) for raw in (GRANTED, DECRYPTED, DENIED))
     assert grant.keys == decrypt.keys == denied.keys == (KEY,)
@@ -173,6 +182,12 @@ def test_what_happened_before_the_run_is_no_evidence(aws: Session, clock: S3Obje
     S3Read(bucket="gameday-clock", key="clock.png").observe(aws)
     later = aws.but(started=datetime.now(UTC) + timedelta(seconds=5))
     assert CloudTrailEvent(name="Decrypt").observe(later).cause is Cause.NOT_FOUND
+
+
+def test_an_old_record_is_no_evidence_although_it_is_delivered(rude: Rude) -> None:
+    old = dict(DENIED, eventTime="2014-11-05T21:35:35Z")
+    rude.body = json.dumps({"Events": [{"CloudTrailEvent": json.dumps(old)}]}).encode()
+    assert GUN.observe(session_at(rude.url, started=NOW)).cause is Cause.NOT_FOUND
 
 
 def test_throttling_says_nothing(aws: Session, lab: LabControl) -> None:

@@ -155,6 +155,15 @@ def test_our_bucket_is_removed_when_it_holds_nothing_else(aws: Session, key: str
     assert CLOCK.unmake(aws) == "there is no object clock.png; there is no bucket gameday-clock"
 
 
+def test_a_bucket_with_others_tags_is_kept_although_it_is_empty(aws: Session, key: str, client: Client) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="gameday-clock")
+    s3.put_bucket_tagging(Bucket="gameday-clock", Tagging={"TagSet": [{"Key": "team", "Value": "clocks"}]})
+    CLOCK.make(aws)
+    assert "bucket gameday-clock was not made by gameday stage" in CLOCK.unmake(aws)
+    assert len(s3.list_buckets()["Buckets"]) == 1
+
+
 def test_an_object_without_its_key_is_refused_in_one_sentence(aws: Session) -> None:
     with pytest.raises(
         Refused, match=r"alias/MyKMSKey could not be looked up: NotFoundException.*stage the key before"
