@@ -58,9 +58,10 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
     probes = {use.name: pinned[use.name] for use in uses}
     steps = _steps(faults, probes, run)
     records = {record.id: record for record, _ in steps}
+    kept = {chain for chain, use in enumerate(playbook.faults) if use.keep}
     spec = Spec(
         probes=tuple(_probe_spec(playbook, use, records) for use in uses),
-        steps=tuple(_step_spec(record, step) for record, step in steps),
+        steps=tuple(_step_spec(record, step, keep=record.chain in kept) for record, step in steps),
         timing=_timing(playbook),
         finish_with=finish_with,
     )
@@ -111,7 +112,7 @@ def _steps(faults: tuple[Fault, ...], probes: Mapping[str, Probe], run: str) -> 
     ]
 
 
-def _step_spec(record: StepRecord, step: Step) -> StepSpec:
+def _step_spec(record: StepRecord, step: Step, *, keep: bool) -> StepSpec:
     return StepSpec(
         id=record.id,
         uses=record.uses,
@@ -121,6 +122,7 @@ def _step_spec(record: StepRecord, step: Step) -> StepSpec:
         chain=record.chain,
         order=record.order,
         probe=record.probe,
+        keep=keep,
     )
 
 

@@ -12,10 +12,11 @@ from gameday.playbook._expect import read_expect
 from gameday.playbook._model import Fails, FaultUse, GuardUse, ProbeUse, StageUse
 from gameday.playbook._problems import Path, Problems, did_you_mean, shown
 from gameday.playbook._pydantic import validated
-from gameday.playbook._text import GuardText, ProbeText, UseText, check_name
+from gameday.playbook._text import FaultText, GuardText, ProbeText, UseText, check_name
 from gameday.sdk import Fault, InvasiveProbe, Part, Phase, Probe, StageStep
 
 P = TypeVar("P", bound=Part)
+T = TypeVar("T", bound=UseText)
 
 NOT_YET = "this version of gameday does not have it yet"
 _LATER_PROBE = {"as": NOT_YET}
@@ -46,13 +47,13 @@ class Entries:
 
     def stage(self) -> tuple[StageUse, ...]:
         """The resources that are needed."""
-        return tuple(
-            StageUse(uses, part) for uses, part in self._listed("stage", self._registries.stages, "stage step")
-        )
+        used = self._listed("stage", self._registries.stages, "stage step", UseText)
+        return tuple(StageUse(text.uses, part) for text, part in used)
 
     def faults(self) -> tuple[FaultUse, ...]:
         """What is broken."""
-        return tuple(FaultUse(uses, part) for uses, part in self._listed("faults", self._registries.faults, "fault"))
+        used = self._listed("faults", self._registries.faults, "fault", FaultText)
+        return tuple(FaultUse(text.uses, part, text.keep) for text, part in used)
 
     def probes(self) -> dict[str, ProbeUse]:
         """What is looked at."""
@@ -64,17 +65,19 @@ class Entries:
         found = {name: self._guard(path, name, data) for path, name, data in self._named("guards")}
         return {name: guard for name, guard in found.items() if guard is not None}
 
-    def _listed(self, section: str, registry: Mapping[str, type[P]], kind: str) -> Iterator[tuple[str, P]]:
+    def _listed(
+        self, section: str, registry: Mapping[str, type[P]], kind: str, model: type[T]
+    ) -> Iterator[tuple[T, P]]:
         items = self._sections.get(section, [])
         if not isinstance(items, list):
             self._problems.add((section,), "must be a list (lines that begin with '- ')")
             return
         for index, data in enumerate(items):
             path = (section, index)
-            text = validated(UseText, present(data), path, self._problems)
+            text = validated(model, present(data), path, self._problems)
             part = self._part(path, data, self._class(path, data, registry, kind))
             if text is not None and part is not None:
-                yield text.uses, part
+                yield text, part
 
     def _named(self, section: str) -> Iterator[tuple[Path, str, Data]]:
         entries = self._sections.get(section, {})

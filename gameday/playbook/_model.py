@@ -35,6 +35,8 @@ class FaultUse:
 
     uses: str
     part: Fault
+    keep: bool = False
+    """Leave the result as it is when everything went as expected."""
 
 
 @dataclass(frozen=True, slots=True)

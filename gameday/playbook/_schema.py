@@ -77,7 +77,7 @@ def schema(
         ("stage", "stage step", "UseText", stages),
         ("probes", "probe", "ProbeText", probes),
         ("guards", "guard", "GuardText", probes),
-        ("faults", "fault", "UseText", faults),
+        ("faults", "fault", "FaultText", faults),
     )
     properties = {name: spelled(one) for name, one in mapping(whole["properties"]).items()}
     properties["timing"] = {"$ref": "#/$defs/timing"}

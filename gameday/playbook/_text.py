@@ -76,6 +76,15 @@ class UseText(_Text):
     with_: dict[str, object] = Field({}, alias="with", description=_WITH)
 
 
+class FaultText(UseText):
+    """Something that is broken, and undone in any case."""
+
+    keep: bool = Field(
+        False,
+        description="Leave the result when everything went as expected; a run that fails undoes it all the same.",
+    )
+
+
 class GuardText(_Text):
     """A probe that must see `ok` throughout; its breach refuses the run before the fault and rolls back after."""
 
@@ -158,5 +167,5 @@ class PlaybookText(HeadText):
     stage: list[UseText] = Field([], description="Resources that the playbook needs; made where they are missing.")
     probes: dict[str, ProbeText] = Field({}, description="What is looked at, and what must be seen, by name.")
     guards: dict[str, GuardText] = Field({}, description="What must stay up throughout, by name.")
-    faults: list[UseText] = Field([], description="What is broken, in this order.")
+    faults: list[FaultText] = Field([], description="What is broken, in this order.")
     timing: Timing = Field(Timing(), description="Limits.")
