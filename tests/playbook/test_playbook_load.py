@@ -253,3 +253,17 @@ def test_an_unknown_name_gives_one_sentence(tmp_path: Path, monkeypatch: pytest.
     assert said["min.yaml"].endswith("(did you mean 'mine.yaml'?)")
     assert said[f"{tmp_path}/mien.yaml"].endswith("(did you mean 'mine.yaml'?)")
     assert all("\n" not in text and len(text) < 400 for text in said.values())
+
+
+def test_only_a_probe_that_speaks_as_evidence_alone_is_slower(make: Make) -> None:
+    assert load(make(READ + "    expect: {evidence: found}\n")).probes["read"].every == timedelta(seconds=2)
+    both = load(make(READ + "    expect: {baseline: ok, evidence: found}\n"))
+    assert both.probes["read"].every == timedelta(seconds=1)
+
+
+def test_a_duration_beyond_all_reason_is_a_mistake_and_not_a_crash(make: Make) -> None:
+    age = "9" * 400 + "d"
+    found = mistakes(make(READ + f"    every: {age}\n    expect: {{baseline: {{becomes: ok, within: {age}}}}}\n"))
+    assert len(found) == 2
+    assert all("too large" in line or "too long" in line for line in found)
+    assert len(mistakes(make(READ + f"    expect: {{baseline: ok}}\ntiming: {{hold: {age}}}\n"))) == 1
