@@ -21,7 +21,5 @@ def main() -> None:
         sys.exit(0)
     except Exception:  # noqa: BLE001 - a bug has an exit code of its own, so that no script takes it for a verdict
         traceback.print_exc()
-        sys.stderr.write(
-            "gameday: that is a bug, please report it; gameday status says whether all is well\n"
-        )
+        sys.stderr.write("gameday: that is a bug, please report it; gameday status says whether all is well\n")
         sys.exit(70)

@@ -7,7 +7,10 @@ import os
 import secrets
 import shlex
 import sys
+import threading
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
+from queue import SimpleQueue
 
 import click
 
@@ -17,11 +20,14 @@ from gameday import __version__
 from gameday.cli.target_options import read_target
 from gameday.cli.variables import read_vars
 from gameday.engine import runner
-from gameday.engine.control import Job
+from gameday.engine.job import Job
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.playbook import find, load
 from gameday.sdk import Exporter
 from gameday.target import open_target
+
+LOG_MAY_TAKE = 1.0
+"""Seconds that the last log lines have to be read, before the process ends."""
 
 
 def run_playbook(
@@ -38,7 +44,7 @@ def run_playbook(
     metrics_textfile: str | None,
 ) -> None:
     """Run a playbook; ends the process with its exit code."""
-    logging.basicConfig(format="gameday: %(message)s", level=logging.WARNING)
+    listener = _log_from_a_thread()
     choice = read_target(target, account, region, profile, preset)
     loaded = load(find(playbook), read_vars(var), lab=choice.is_lab)
     place = journal or default_place()
@@ -56,8 +62,22 @@ def run_playbook(
         finish_with=f"gameday rollback {run}" + (f" --journal {shlex.quote(place)}" if journal else ""),
     )
     code = runner.run(job)
+    ending = threading.Thread(target=listener.stop, daemon=True)
+    ending.start()
+    ending.join(LOG_MAY_TAKE)
     # Whatever still hangs (a probe, a reader that does not read) is left behind: no atexit, no joining, no flush.
     os._exit(code)
+
+
+def _log_from_a_thread() -> QueueListener:
+    """Log through a queue: a thread that logs to a pipe nobody reads would hang, and hold logging's lock."""
+    queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("gameday: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[QueueHandler(queue)], format="%(message)s")
+    listener = QueueListener(queue, handler)
+    listener.start()
+    return listener
 
 
 def _exporters(place: str, as_json: bool, port: int | None, textfile: str | None) -> list[Exporter]:

@@ -6,20 +6,19 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
-from gameday.aws.session import Session
+from gameday.engine.job import Job, Target
 from gameday.engine.looks import Looks
 from gameday.engine.plan import Plan
 from gameday.engine.prepare import prepare
 from gameday.engine.stream import Stream
 from gameday.engine.writer import JournalWriter
 from gameday.errors import GamedayError
-from gameday.journal import Journal, Owner
+from gameday.journal import Owner
 from gameday.machine import Run, Stage, handle, wake_at
 from gameday.machine.commands import (
     Cancel,
@@ -45,10 +44,9 @@ from gameday.machine.inputs import (
     SurroundingsFailed,
     Tick,
 )
-from gameday.playbook import Playbook
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import StepHands
-from gameday.sdk import Exporter, Phase, PhaseEntered, RunFinished, RunStarted, TargetFacts, Verdict
+from gameday.sdk import AnyEvent, Phase, PhaseEntered, RunFinished, RunStarted, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -57,45 +55,6 @@ LONGEST_WAIT = 0.5
 EXPORTERS_MAY_TAKE = 2.0
 JOURNAL_MAY_TAKE = 6.0
 """Longer than the journal waits for another writer."""
-
-
-class Target(Protocol):
-    """An AWS that answered, and is the one that was asked for."""
-
-    @property
-    def session(self) -> Session:
-        """As whom, and where."""
-
-    @property
-    def facts(self) -> TargetFacts:
-        """Enough to come back to it from another process."""
-
-    @property
-    def stages(self) -> bool:
-        """Whether a run may make what its playbook needs."""
-
-    @property
-    def close(self) -> Callable[[], None]:
-        """Ends what was started for this run alone."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a run is made from.
-
-    Parameters
-    ----------
-    open_target: starts or reaches the AWS to run on; called on a thread of the run's.
-    finish_with: the command that finishes the rollback, should it stay incomplete.
-    """
-
-    run: str
-    playbook: Playbook
-    journal: Journal
-    open_target: Callable[[str, datetime], Target]
-    exporters: Sequence[Exporter]
-    version: str
-    finish_with: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +90,10 @@ class Control(threading.Thread):
     def run(self) -> None:
         """Drive the machine; whatever breaks here, what was changed is put back."""
         try:
-            self._drive()
-        except Exception as bug:  # noqa: BLE001 - a bug must not leave the key off: roll back, then say so
-            self._after_bug(bug)
-        try:
+            try:
+                self._drive()
+            except Exception as bug:  # noqa: BLE001 - a bug must not leave the key off: roll back, then say so
+                self._after_bug(bug)
             self._wind_up()
         finally:
             self._done()
@@ -224,7 +183,7 @@ class Control(threading.Thread):
                 assert self._looks is not None
                 self._looks.cancel(command.sample)
             case ReleaseHold():
-                self._writer.write(lambda journal: journal.release(self._job.run, command.resource))
+                self._release(command.resource)
             case Finish():
                 self.exit_code = command.exit_code
             case StepCommand():
@@ -264,33 +223,15 @@ class Control(threading.Thread):
     def _close_step(self, command: CloseStep) -> None:
         self._writer.write(lambda journal: journal.close(self._job.run, command.step, command.closed, command.detail))
 
+    def _release(self, resource: str) -> None:
+        self._writer.write(lambda journal: journal.release(self._job.run, resource))
+
     def _finished(self, event: RunFinished) -> None:
         self._writer.write(lambda journal: journal.finish_run(self._job.run, event))
 
     def _after_bug(self, bug: Exception) -> None:
-        """Roll back without the machine's run part, which cannot be trusted any more."""
-        log.critical("a bug in gameday: %s", "".join(traceback.format_exception(bug)))
-        open_: tuple[str, ...] = ()
-        if self._plan is not None and self._target is not None and self._state.open_steps:
-            for look in self._state.looks.values():
-                self._carry_out(Cancel(look.sample))
-            self._state = replace(self._state, stage=Stage.ROLLBACK)  # closes the fence
-            state = roll_back(
-                tuple(step.undoing() for step in self._state.open_steps),
-                self._plan.steps,
-                self._target.session,
-                timing=self._plan.spec.timing,
-                clock=self._clock,
-                emit=self._stream.emit,
-                close=self._close_step,
-                by="runner",
-                reason="a bug in gameday",
-            )
-            open_ = state.sentences()
-        if self._plan is not None:
-            for resource in {record.resource for record in self._plan.records.values()}:
-                if not any(resource in sentence for sentence in open_):
-                    self._carry_out(ReleaseHold(resource))
+        """Roll back without the machine's run part, which cannot be trusted any more, and only then say so."""
+        open_ = self._roll_back_after_bug()
         restored = "" if open_ else " Everything is as it was found."
         finished = RunFinished(
             at=self._clock(),
@@ -300,8 +241,45 @@ class Control(threading.Thread):
             reasons=open_,
             finish_with=self._job.finish_with if open_ else "",
         )
-        self._carry_out(Emit(finished))
         self.exit_code = finished.exit_code
+        log.critical("a bug in gameday: %s", "".join(traceback.format_exception(bug)))
+        for reason in open_:
+            log.critical("ROLLBACK INCOMPLETE: %s; finish it with: %s", reason, self._job.finish_with)
+        self._tell(finished)
+        self._finished(finished)
+
+    def _roll_back_after_bug(self) -> tuple[str, ...]:
+        """Put back what is open; returns a sentence for each step that stays open."""
+        plan, target = self._plan, self._target
+        if plan is None or target is None:
+            return ()
+        if self._looks is not None:
+            for look in self._state.looks.values():
+                self._looks.cancel(look.sample)
+        open_steps = self._state.open_steps
+        self._state = replace(self._state, stage=Stage.ROLLBACK)  # closes the fence
+        state = roll_back(
+            tuple(step.undoing(self._clock(), plan.spec.timing) for step in open_steps),
+            plan.steps,
+            target.session,
+            timing=plan.spec.timing,
+            clock=self._clock,
+            emit=self._tell,
+            close=self._close_step,
+            by="runner",
+            reason="a bug in gameday",
+        )
+        left = {step.spec.resource for step in state.open}
+        for resource in {record.resource for record in plan.records.values()} - left:
+            self._release(resource)
+        return state.sentences()
+
+    def _tell(self, event: AnyEvent) -> None:
+        """Emit an event if that still works: the stream itself may be what is broken."""
+        try:
+            self._stream.emit(event)
+        except Exception:
+            log.exception("the event %s could not be told", event.kind)
 
     def _wind_up(self) -> None:
         """Let the journal and the listeners finish, within limits."""

@@ -9,7 +9,8 @@ import os
 import signal
 from types import FrameType
 
-from gameday.engine.control import Control, Job
+from gameday.engine.control import Control
+from gameday.engine.job import Job
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

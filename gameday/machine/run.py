@@ -249,7 +249,7 @@ def _restore(turn: Turn) -> None:
 
 
 def _begin(turn: Turn, stage: Stage, steps: tuple[Armed, ...]) -> None:
-    undoing = tuple(step.undoing() for step in steps)
+    undoing = tuple(step.undoing(turn.now, turn.run.spec.timing) for step in steps)
     back, out = rollback.begin(undoing, turn.now, turn.run.spec.timing)
     turn.out += out
     turn.run = replace(turn.run, stage=stage, rollback=back)

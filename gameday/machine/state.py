@@ -9,7 +9,7 @@ from math import inf
 
 from gameday.machine.expectation import Standing, Watch
 from gameday.machine.rollback import Rollback, Undoing
-from gameday.machine.spec import ProbeSpec, Spec, StepSpec
+from gameday.machine.spec import ProbeSpec, Spec, StepSpec, Timing
 from gameday.sdk import Before, Phase
 
 
@@ -63,10 +63,11 @@ class Armed:
     asked: float = 0.0
     settle_until: float = 0.0
 
-    def undoing(self) -> Undoing:
-        """The same step, on its way back."""
+    def undoing(self, now: float, timing: Timing) -> Undoing:
+        """The same step, on its way back: whatever still injects was told to stop, so only its last call may land."""
         touched = self.readiness in (Readiness.INJECTING, Readiness.INJECTED)
-        return Undoing(self.spec, self.before, settle_until=self.settle_until, untouched=not touched)
+        settle_until = min(self.settle_until, now + timing.call_limit + timing.settle)
+        return Undoing(self.spec, self.before, settle_until=settle_until, untouched=not touched)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,5 +17,5 @@ class Exporter(ABC):
     def consume(self, sealed: Sealed) -> None:
         """Take the next event."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have nothing to write out
         """The run is over; write out what is left. Called once, not later than two seconds after the last event."""
