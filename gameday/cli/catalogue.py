@@ -31,7 +31,7 @@ def validate_playbooks(names: Sequence[str], var: Sequence[str]) -> None:
 
 def print_schema() -> None:
     """Print the JSON Schema."""
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def print_parts(kind: str) -> None:

@@ -138,7 +138,7 @@ class RunPrepared(Event):
     probes: tuple[ProbeFacts, ...]
     steps: tuple[StepFacts, ...]
     limits: dict[str, float]
-    """Seconds: ``effect_within``, ``hold``, ``max_fault``, ``rollback_within``, ``recover_within``, ``evidence_within``."""
+    """Seconds, by the names of the playbook's ``timing``."""
 
 
 class PhaseEntered(Event):

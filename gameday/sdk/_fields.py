@@ -18,13 +18,18 @@ def parse_duration(value: object) -> object:
     """Turn ``1m30s``, ``250ms`` or ``90d`` into a timedelta; a bare number is refused, since its unit is a guess."""
     if isinstance(value, timedelta):
         return value
-    text = str(value).strip()
+    if not isinstance(value, str):
+        raise ValueError("a duration is written as a number and a unit, such as 250ms, 10s, 5m, 2h or 90d")
+    text = value.strip()
     if text == "0":
         return timedelta(0)
     if not re.match(DURATION_PATTERN, text):
         raise ValueError(f"{text!r} is not a duration; write a number and a unit, such as 250ms, 10s, 5m, 2h or 90d")
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long for a duration") from None
 
 
 def format_duration(value: timedelta) -> str:

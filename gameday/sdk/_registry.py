@@ -34,6 +34,9 @@ class Registry(Mapping[str, type[P]], Generic[P]):
             raise TypeError(f"the entry point {name!r} in {self._group} is not a {self._base.__name__}")
         return found
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._points  # without importing what is behind it
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._points))
 
