@@ -5,7 +5,9 @@ Not a conftest, because four folders use it; each conftest imports it by path.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -37,10 +39,20 @@ INSTANT = {
 }
 
 
-@pytest.fixture(scope="session")
-def process() -> Iterator[LabProcess]:
-    with start("instant") as running:
-        yield running
+_BOTO = boto3.Session()
+
+
+@functools.cache
+def _one_lab() -> LabProcess:
+    """One for all four folders: a session's fixture would be one for each conftest that imports it."""
+    running = start("instant")
+    atexit.register(running.stop)
+    return running
+
+
+@pytest.fixture
+def process() -> LabProcess:
+    return _one_lab()
 
 
 @pytest.fixture
@@ -54,8 +66,7 @@ def lab(process: LabProcess) -> LabControl:
 @pytest.fixture
 def client(lab: LabControl) -> Callable[[str], Any]:
     """A client of the test's own, that nothing of gameday has touched."""
-    session = boto3.Session()
-    return lambda service, **more: session.client(
+    return lambda service, **more: _BOTO.client(
         service,
         endpoint_url=lab.url,
         region_name=REGION,
@@ -115,6 +126,10 @@ class Rude:
 def rude() -> Iterator[Rude]:
     over = threading.Event()
 
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *args: Any) -> None:
+            """A client that hangs up is what some tests are about."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -146,7 +161,7 @@ def rude() -> Iterator[Rude]:
         def log_message(self, *args: Any) -> None:
             """Quiet."""
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening = Server(("127.0.0.1", 0), Handler)
     server = Rude(f"http://127.0.0.1:{listening.server_port}")
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     yield server
