@@ -107,6 +107,9 @@ class Step(BaseModel, ABC):
 class Fault(Part, ABC):
     """Something that breaks, in ordered steps, and knows how to mend each."""
 
+    needs_switch: ClassVar[bool] = False
+    """Whether a real account must not see it without the dead man's switch armed: left alone, it ends in a loss."""
+
     @abstractmethod
     def steps(self) -> tuple[Step, ...]:
         """The steps in the order of injection; the same for the same parameters, without asking AWS."""
