@@ -11,6 +11,7 @@ from gameday.errors import CannotInject
 from gameday.sdk import (
     AWS,
     Before,
+    Calls,
     Cause,
     Drifted,
     Duration,
@@ -38,6 +39,11 @@ class InstancePower(Step):
 
     step: ClassVar[str] = "power"
     rank: ClassVar[Rank] = Rank.INSTANCE
+    calls: ClassVar[Calls] = Calls(
+        inject=("ec2:StopInstances", "ec2:StartInstances", "kms:CreateGrant"),
+        undo=("ec2:StartInstances", "ec2:StopInstances", "kms:CreateGrant"),
+        read=("ec2:DescribeInstances",),
+    )
 
     instance: InstanceId
 

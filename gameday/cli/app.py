@@ -125,6 +125,42 @@ def faults() -> None:
 @click.argument("playbook")
 @_vars
 @_target
+@_journal
+def plan(**options: object) -> None:
+    """Say what a run of PLAYBOOK would change, call by call, and what preflight would refuse; writes nothing."""
+    from gameday.cli.plan import plan_playbook
+
+    plan_playbook(**options)  # type: ignore[arg-type]
+
+
+@gameday.command()
+@click.argument("playbook")
+@_vars
+@_target
+@_journal
+def drill(**options: object) -> None:
+    """Do the preflight of PLAYBOOK alone: prove the undo (EnableKey on the enabled key), change nothing."""
+    from gameday.cli.plan import drill_playbook
+
+    drill_playbook(**options)  # type: ignore[arg-type]
+
+
+@gameday.command("iam-policy")
+@click.argument("playbook")
+@_vars
+@_target
+@_journal
+def iam_policy(**options: object) -> None:
+    """Print the least IAM policies for running PLAYBOOK and for rolling it back, scoped to its resources."""
+    from gameday.cli.plan import print_policies
+
+    print_policies(**options)  # type: ignore[arg-type]
+
+
+@gameday.command()
+@click.argument("playbook")
+@_vars
+@_target
 def stage(**options: object) -> None:
     """Make what PLAYBOOK needs and is missing, tagged; what exists is checked and never altered."""
     from gameday.cli.stage import stage_playbook

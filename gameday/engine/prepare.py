@@ -6,14 +6,14 @@ permitted, since the policy simulator cannot see key policies for roles.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gameday.engine.plan import Plan, make_plan
 from gameday.errors import CannotInject, Refused
 from gameday.journal import Journal
 from gameday.playbook import Playbook
 from gameday.rollback.hands import explain
-from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, TargetFacts
+from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, TargetFacts
 
 Emit = Callable[[AnyEvent], None]
 
@@ -28,25 +28,27 @@ def prepare(
     finish_with: str,
     emit: Emit,
 ) -> Plan:
-    """Make everything ready, or raise Refused with the reason; nothing is changed that is not already so."""
+    """Make everything ready, or raise Refused with the reason; nothing is changed that is not already so.
+
+    ``may_stage`` is true on a lab: there a run makes what it needs, and nothing needs the dead man's switch.
+    """
     who = f"{target.caller} in account {target.account}, {target.region}"
     emit(PreflightChecked(check="target", ok=True, detail=who))
     _stage(playbook, aws, emit, may_stage=may_stage)
     plan = make_plan(playbook, aws, target, aws.run, finish_with)
-    _passed(emit, "resources", ", ".join(sorted({record.resource for record in plan.records.values()})))
-    _no_open_steps(plan, journal, emit)
-    _probes_may_run(plan, aws, emit)
-    _steps_can_be_undone(plan, aws, emit)
+    resources = ", ".join(sorted({record.resource for record in plan.records.values()}))
+    emit(PreflightChecked(check="resources", ok=True, detail=resources))
+    for check, why in (*_checks(plan, aws, journal, may_stage=may_stage), *_rehearsals(plan, aws)):
+        emit(PreflightChecked(check=check, ok=not why, detail=why))
+        if why:
+            raise Refused(why)
+    _release_dead_holds(plan, journal)
     return plan
 
 
-def _passed(emit: Emit, check: str, detail: str = "") -> None:
-    emit(PreflightChecked(check=check, ok=True, detail=detail))
-
-
-def _failed(emit: Emit, check: str, why: str) -> Refused:
-    emit(PreflightChecked(check=check, ok=False, detail=why))
-    return Refused(why)
+def refusals(plan: Plan, aws: AWS, journal: Journal, *, may_stage: bool) -> list[str]:
+    """Every reason not to begin that can be seen without a call that might write."""
+    return [why for _, why in _checks(plan, aws, journal, may_stage=may_stage) if why]
 
 
 def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None:
@@ -57,47 +59,67 @@ def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None
             missing = use.part.check(aws)
             emit(Staged(uses=use.uses, detail=missing or "made"))
         if missing:
-            raise _failed(emit, f"stage {use.uses}", f"{missing} (gameday stage makes what is missing)")
+            why = f"{missing} (gameday stage makes what is missing)"
+            emit(PreflightChecked(check=f"stage {use.uses}", ok=False, detail=why))
+            raise Refused(why)
 
 
-def _no_open_steps(plan: Plan, journal: Journal, emit: Emit) -> None:
+def _checks(plan: Plan, aws: AWS, journal: Journal, *, may_stage: bool) -> Iterator[tuple[str, str]]:
+    """What is checked, and why not, or ``""``; one after the other, as far as the reader goes."""
+    yield "holds", _held(plan, journal)
+    for fault in plan.faults:
+        if fault.needs_switch and not may_stage:
+            yield (
+                f"fault {fault.uses}",
+                (
+                    f"{fault.uses} needs the dead man's switch on a real account, and this version has none yet: left "
+                    "alone, it would end in a loss; rehearse it on the lab"
+                ),
+            )
+    for name, probe in plan.probes.items():
+        yield f"probe {name}", probe.refusal(aws)
+    for id_, step in plan.steps.items():
+        yield f"state {id_}", _why_not(step, aws)
+
+
+def _rehearsals(plan: Plan, aws: AWS) -> Iterator[tuple[str, str]]:
+    for id_, step in plan.steps.items():
+        why = ""
+        try:
+            step.rehearse(aws)
+        except Exception as error:  # noqa: BLE001 - whatever the rehearsal of an undo meets is a reason not to begin
+            why = f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}"
+        yield f"undo {id_}", why
+
+
+def _held(plan: Plan, journal: Journal) -> str:
     """A resource that a dead run left changed must be mended first; one that a live run holds is left to it."""
     ours = {record.resource for record in plan.records.values()}
     for step in journal.steps(only_open=True):
         if step.record.resource in ours:
             owner = journal.run(step.record.run).owner
             state = "is still running" if owner.alive() else "did not finish"
-            raise _failed(
-                emit,
-                "holds",
+            return (
                 f"{step.record.resource} has an open undo step of run {step.record.run} ({owner}), which {state}; "
-                f"finish it with: gameday rollback {step.record.run}",
+                f"finish it with: gameday rollback {step.record.run}"
             )
     for hold in journal.holds():
         if hold.resource in ours and hold.owner.alive() is not False:
-            since = f"since {hold.taken_at}"
-            raise _failed(emit, "holds", f"{hold.resource} is held by run {hold.run} ({hold.owner}) {since}")
-        if hold.resource in ours:  # its run died before it changed anything there: no step is open
+            return f"{hold.resource} is held by run {hold.run} ({hold.owner}) since {hold.taken_at}"
+    return ""
+
+
+def _release_dead_holds(plan: Plan, journal: Journal) -> None:
+    """Holds of runs that died before they changed anything: no step is open under them."""
+    ours = {record.resource for record in plan.records.values()}
+    for hold in journal.holds():
+        if hold.resource in ours and hold.owner.alive() is False:
             journal.release(hold.run, hold.resource)
-    _passed(emit, "holds", "no other run holds these resources")
 
 
-def _probes_may_run(plan: Plan, aws: AWS, emit: Emit) -> None:
-    for name, probe in plan.probes.items():
-        if why := probe.refusal(aws):
-            raise _failed(emit, f"probe {name}", why)
-    _passed(emit, "probes", "none would harm what it looks at")
-
-
-def _steps_can_be_undone(plan: Plan, aws: AWS, emit: Emit) -> None:
-    for id_, step in plan.steps.items():
-        try:
-            step.capture(aws)
-        except CannotInject as error:
-            raise _failed(emit, f"capture {id_}", str(error)) from error
-        try:
-            step.rehearse(aws)
-        except Exception as error:
-            why = f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}"
-            raise _failed(emit, f"rehearse {id_}", why) from error
-        _passed(emit, f"undo {id_}", "captured and rehearsed")
+def _why_not(step: Step, aws: AWS) -> str:
+    try:
+        step.check(aws)
+    except CannotInject as error:
+        return str(error)
+    return ""

@@ -8,6 +8,7 @@ from gameday.errors import CannotInject
 from gameday.sdk import (
     AWS,
     Before,
+    Calls,
     Cause,
     Drifted,
     KeyId,
@@ -39,6 +40,7 @@ class DisableKey(StepFault):
     permissions: ClassVar[tuple[str, ...]] = ("kms:DescribeKey", "kms:DisableKey", "kms:EnableKey")
     step: ClassVar[str] = "disable"
     rank: ClassVar[Rank] = Rank.KEY
+    calls: ClassVar[Calls] = Calls(inject=("kms:DisableKey",), undo=("kms:EnableKey",), read=("kms:DescribeKey",))
 
     key: KeyId
 

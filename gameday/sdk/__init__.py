@@ -69,6 +69,7 @@ from gameday.sdk._observation import (
 )
 from gameday.sdk._parts import (
     Before,
+    Calls,
     Drifted,
     Fault,
     InvasiveProbe,
@@ -102,6 +103,7 @@ __all__ = [
     "Answer",
     "AnyEvent",
     "Before",
+    "Calls",
     "CannotInject",
     "Cause",
     "Closed",

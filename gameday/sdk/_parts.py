@@ -67,6 +67,22 @@ class Unknown:
 ReadBack = Restored | StillOurs | Drifted | Unknown
 
 
+@dataclass(frozen=True)
+class Calls:
+    """The IAM actions of a step's calls, in order: what ``gameday plan`` shows, and who must be allowed what.
+
+    Parameters
+    ----------
+    inject: what makes the change.
+    undo: what takes it back.
+    read: what captures, checks and reads back.
+    """
+
+    inject: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+
+
 class Step(BaseModel, ABC):
     """One change in AWS that can be undone.
 
@@ -78,6 +94,7 @@ class Step(BaseModel, ABC):
     step: ClassVar[str]
     """The step's name, unique within its fault."""
     rank: ClassVar[Rank]
+    calls: ClassVar[Calls] = Calls()
 
     @property
     @abstractmethod
@@ -87,6 +104,14 @@ class Step(BaseModel, ABC):
     @abstractmethod
     def capture(self, aws: AWS) -> Before:
         """Read the state to come back to. Raises CannotInject when the step could not be undone exactly."""
+
+    def check(self, aws: AWS) -> None:
+        """In preflight: raise CannotInject when the step could not be injected or undone exactly.
+
+        By default that is what a capture would find; a step that can only be captured after an earlier one has been
+        injected says here what it can say before.
+        """
+        self.capture(aws)
 
     @abstractmethod
     def inject(self, aws: AWS, before: Before) -> None:

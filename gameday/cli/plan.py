@@ -1,0 +1,116 @@
+"""``gameday plan``, ``iam-policy`` and ``drill``: what a run would do, before it does anything."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import click
+
+from gameday.cli.history import open_journal
+from gameday.cli.target_options import read_target
+from gameday.cli.variables import read_vars
+from gameday.engine.iam import policies
+from gameday.engine.plan import Plan, make_plan
+from gameday.engine.prepare import prepare, refusals
+from gameday.errors import Refused
+from gameday.journal import Journal
+from gameday.playbook import Playbook, find, load
+from gameday.sdk import AnyEvent, Phase, PreflightChecked
+from gameday.target import Target, open_target
+
+Options = dict[str, str | None]
+Work = Callable[[Playbook, Target, Journal], None]
+
+
+def plan_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **target: str | None) -> None:
+    """Print what would be changed, watched and undone; calls nothing that writes."""
+    _with_target(playbook, var, journal, target, _print_plan)
+
+
+def print_policies(playbook: str, var: tuple[str, ...], journal: str | None, **target: str | None) -> None:
+    """Print the least policies as JSON."""
+
+    def work(loaded: Playbook, opened: Target, _journal: Journal) -> None:
+        plan = make_plan(loaded, opened.session, opened.facts, opened.session.run, "")
+        click.echo(json.dumps(policies(loaded, plan, opened.session), indent=2))
+
+    _with_target(playbook, var, journal, target, work)
+
+
+def drill_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **target: str | None) -> None:
+    """Prove the undo and everything else that preflight can, and nothing more; raises Refused."""
+
+    def work(loaded: Playbook, opened: Target, kept: Journal) -> None:
+        prepare(
+            loaded,
+            opened.session,
+            opened.facts,
+            may_stage=False,
+            journal=kept,
+            finish_with="",
+            emit=_print_check,
+        )
+        click.echo(f"{loaded.name}: ready to run; nothing was changed")
+
+    _with_target(playbook, var, journal, target, work)
+
+
+def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, target: Options, work: Work) -> None:
+    choice = read_target(
+        target["target"] or "lab", target["account"], target["region"], target["profile"], target["preset"] or "brisk"
+    )
+    if choice.kind == "embedded":
+        raise click.UsageError("an embedded lab is empty until a run fills it; name an AWS: --target lab=URL or aws")
+    loaded = load(find(playbook), read_vars(var), lab=choice.is_lab)
+    opened = open_target(choice, f"plan-{secrets.token_hex(4)}", datetime.now(UTC))
+    try:
+        work(loaded, opened, open_journal(journal))
+    finally:
+        opened.close()
+
+
+def _print_check(event: AnyEvent) -> None:
+    if isinstance(event, PreflightChecked):
+        click.echo(f"{'ok ' if event.ok else 'NO '} {event.check}: {event.detail}")
+
+
+def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
+    aws = target.session
+    click.echo(f"{playbook.name}: {playbook.description}")
+    click.echo(f"target  {target.facts.kind} {aws.account}/{aws.region} as {target.facts.caller}")
+    for use in playbook.stage:
+        missing = use.part.check(aws)
+        click.echo(f"stage   {use.uses}: {missing or 'there and fit'}")
+    plan = make_plan(playbook, aws, target.facts, aws.run, "")
+    _print_changes(plan)
+    _print_looks(plan)
+    limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
+    click.echo(f"limits  {limits}")
+    why = refusals(plan, aws, journal, may_stage=target.stages)
+    for reason in why:
+        click.echo(f"REFUSED {reason}")
+    if why:
+        raise Refused(f"preflight would refuse this run for {len(why)} reason{'s' if len(why) > 1 else ''}")
+    click.echo("ready   preflight found nothing that it would refuse; gameday drill proves the undo too")
+
+
+def _print_changes(plan: Plan) -> None:
+    for spec in plan.spec.steps:
+        calls = plan.steps[spec.id].calls
+        by = f" (by probe {spec.probe}, at each look)" if spec.probe else ""
+        click.echo(f"change  {spec.resource}{by}")
+        click.echo(f"          inject  {', '.join(calls.inject)}")
+        click.echo(f"          undo    {'stays when all goes well: keep' if spec.keep else ', '.join(calls.undo)}")
+        click.echo(f"          proof   {', '.join(calls.read)}")
+
+
+def _print_looks(plan: Plan) -> None:
+    for facts in plan.prepared.probes:
+        expected = ", ".join(f"{phase} {' or '.join(causes)}" for phase, causes in facts.expect.items())
+        kind = "guard" if facts.guard else "proof" if set(facts.expect) == {Phase.EVIDENCE} else "look"
+        click.echo(f"{kind:<8}{facts.name} ({facts.uses} {facts.resource}): {expected}")
+    click.echo("metrics gameday_probe_success, gameday_fault_active, gameday_time_to_effect_seconds and the rest of")
+    click.echo("        docs/observability.md, for each of these")

@@ -1,0 +1,121 @@
+"""The least IAM policies for a playbook: one for running it, one for rolling it back.
+
+A policy is scoped to the playbook's own resources where IAM allows it. Which actions take no resource is AWS's
+Service Authorization Reference; of those that parts here use, EC2's Describe*, CloudTrail, STS and Auto Scaling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import JsonValue
+
+from gameday.engine.plan import Plan
+from gameday.playbook import Playbook
+from gameday.sdk import AWS, Part, Ref, RefKind
+
+Policy = dict[str, JsonValue]
+ANYTHING = ("*",)
+
+
+def policies(playbook: Playbook, plan: Plan, aws: AWS) -> dict[str, Policy]:
+    """``run``: all that a run calls, its own rollback included; ``rollback``: what ``gameday rollback`` calls."""
+    scope = _Scope(plan, aws)
+    run: list[tuple[str, tuple[str, ...]]] = [("sts:GetCallerIdentity", ANYTHING)]
+    for use in playbook.stage:
+        run += [(action, scope.of(action, use.part)) for action in use.part.permissions if _reads(action)]
+    for part in (*plan.faults, *plan.probes.values()):
+        run += [(action, scope.of(action, part)) for action in part.permissions]
+    back: list[tuple[str, tuple[str, ...]]] = [("sts:GetCallerIdentity", ANYTHING)]
+    for id_, step in plan.steps.items():
+        part = _owner(plan, id_)
+        run += [(a, scope.of(a, part)) for a in (*step.calls.inject, *step.calls.undo, *step.calls.read)]
+        back += [(a, scope.of(a, part)) for a in (*step.calls.undo, *step.calls.read)]
+    return {"run": _policy(run), "rollback": _policy(back)}
+
+
+def _owner(plan: Plan, id_: str) -> Part:
+    """The fault or invasive probe behind an undo step."""
+    record = plan.records[id_]
+    return plan.probes[record.probe] if record.probe else plan.faults[record.chain]
+
+
+def _reads(action: str) -> bool:
+    """Whether an action only looks; a run checks the stage and never makes it."""
+    return action.partition(":")[2].startswith(("Describe", "Get", "List"))
+
+
+def _policy(needs: Iterable[tuple[str, tuple[str, ...]]]) -> Policy:
+    """One statement for each set of resources."""
+    by_resource: dict[tuple[str, ...], set[str]] = {}
+    for action, resources in needs:
+        by_resource.setdefault(resources, set()).add(action)
+    statements: list[JsonValue] = [
+        {"Effect": "Allow", "Action": [*sorted(actions)], "Resource": [*resources]}
+        for resources, actions in sorted(by_resource.items(), key=lambda item: item[0])
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+class _Scope:
+    """Which resources of the playbook an action of a part is about."""
+
+    def __init__(self, plan: Plan, aws: AWS) -> None:
+        self._aws = aws
+        parts: tuple[Part, ...] = (*plan.faults, *plan.probes.values())
+        self._keys = tuple(sorted({arn for part in parts for arn in _refs(part, RefKind.KEY)}))
+
+    def of(self, action: str, part: Part) -> tuple[str, ...]:
+        """The ARNs, or ``*`` where IAM knows none for the action."""
+        service, _, name = action.partition(":")
+        find = {"kms": self._key, "s3": self._s3, "ec2": self._ec2, "iam": self._iam, "secretsmanager": self._secret}
+        return find[service](name, part) if service in find else ANYTHING
+
+    def _key(self, name: str, part: Part) -> tuple[str, ...]:
+        return _refs(part, RefKind.KEY) or self._keys or ANYTHING
+
+    def _s3(self, name: str, part: Part) -> tuple[str, ...]:
+        bucket = str(getattr(part, "bucket", ""))
+        if not bucket or "Account" in name:
+            return ANYTHING
+        arn = f"arn:{self._aws.partition}:s3:::{bucket}"
+        return (f"{arn}/{self._object(part)}",) if "Object" in name else (arn,)
+
+    @staticmethod
+    def _object(part: Part) -> str:
+        key = str(getattr(part, "key", ""))
+        return key or f"{getattr(part, 'prefix', '')}*"
+
+    def _ec2(self, name: str, part: Part) -> tuple[str, ...]:
+        if name.startswith("Describe"):
+            return ANYTHING
+        here = f"arn:{self._aws.partition}:ec2:{self._aws.region}"
+        instances = _refs(part, RefKind.INSTANCE)
+        if "Snapshot" in name or "Tags" in name:
+            return (f"{here}:{self._aws.account}:volume/*", f"{here}::snapshot/*", *instances)
+        if "Volume" in name:
+            return (f"{here}:{self._aws.account}:volume/*", f"{here}::snapshot/*", *instances)
+        return instances or ANYTHING
+
+    def _iam(self, name: str, part: Part) -> tuple[str, ...]:
+        principal = str(getattr(part, "principal", ""))
+        if not principal:
+            return ANYTHING
+        known = principal.startswith("arn:")
+        return (principal if known else f"arn:{self._aws.partition}:iam::{self._aws.account}:{principal}",)
+
+    def _secret(self, name: str, part: Part) -> tuple[str, ...]:
+        secret = str(getattr(part, "secret", ""))
+        here = f"arn:{self._aws.partition}:secretsmanager:{self._aws.region}:{self._aws.account}:secret"
+        return (secret if secret.startswith("arn:") else f"{here}:{secret}-*",) if secret else ANYTHING
+
+
+def _refs(part: Part, kind: RefKind) -> tuple[str, ...]:
+    """The ARNs that a part's fields of a kind were pinned to."""
+    found: list[str] = []
+    fields: Mapping[str, object] = {name: getattr(part, name) for name in type(part).model_fields}
+    for name, field in type(part).model_fields.items():
+        value = fields[name]
+        if isinstance(value, str) and value.startswith("arn:"):
+            found += [value for mark in field.metadata if isinstance(mark, Ref) and mark.kind is kind]
+    return tuple(sorted(found))
