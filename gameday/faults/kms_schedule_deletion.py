@@ -9,6 +9,7 @@ from gameday.errors import CannotInject
 from gameday.sdk import (
     AWS,
     Before,
+    Calls,
     Cause,
     Drifted,
     KeyId,
@@ -50,6 +51,9 @@ class ScheduleDeletion(StepFault):
     needs_switch: ClassVar[bool] = True
     step: ClassVar[str] = "schedule deletion"
     rank: ClassVar[Rank] = Rank.KEY
+    calls: ClassVar[Calls] = Calls(
+        inject=("kms:ScheduleKeyDeletion",), undo=("kms:CancelKeyDeletion", "kms:EnableKey"), read=("kms:DescribeKey",)
+    )
 
     key: KeyId
 
