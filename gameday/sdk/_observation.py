@@ -30,6 +30,7 @@ class Cause(StrEnum):
     UNSIGNED_REQUEST = "unsigned_request"
     BOOT_REFUSED = "boot_refused"
     UNHEALTHY = "unhealthy"
+    UNENCRYPTED = "unencrypted"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     INVALID = "invalid"

@@ -1,4 +1,4 @@
-"""An instance for a playbook, booting from an encrypted volume."""
+"""An instance for a playbook, booting from an encrypted volume, or on purpose from one that is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AMAZON_LINUX = "al2023-ami-2023.*-x86_64"
 
 
 class Ec2Instance(StageStep):
-    """One instance of that name, whose root volume is encrypted with the key.
+    """One instance of that name, whose root volume is encrypted with the key, or not at all where none is named.
 
     Made in the default subnet unless one is named, with the instance metadata service closed to version 1.
     """
@@ -33,8 +33,8 @@ class Ec2Instance(StageStep):
     )
 
     name: str = Field(min_length=1, max_length=255)
-    root_volume_key: str = Field(min_length=1)
-    """The key's alias, id or ARN."""
+    root_volume_key: str = ""
+    """The key's alias, id or ARN; without it the root volume must not be encrypted."""
     image: str = ""
     """An image's id; without it, the newest Amazon Linux 2023 for x86_64."""
     instance_type: str = "t3.micro"
@@ -56,11 +56,13 @@ class Ec2Instance(StageStep):
         used = wanted = ""
         with aws.answering() as answer:
             used = aws.client("ec2").describe_volumes(VolumeIds=volumes)["Volumes"][0].get("KmsKeyId", "")
-            wanted = aws.client("kms").describe_key(KeyId=self.root_volume_key)["KeyMetadata"]["Arn"]
+            if self.root_volume_key:
+                wanted = aws.client("kms").describe_key(KeyId=self.root_volume_key)["KeyMetadata"]["Arn"]
         demand(answer, f"the root volume of instance {self.name} could not be compared")
         if used != wanted:
             now = f"encrypted with {used}" if used else "not encrypted"
-            return f"the root volume of instance {self.name} is {now}, where it must be with {self.root_volume_key}"
+            must = f"be with {self.root_volume_key}" if self.root_volume_key else "not be encrypted"
+            return f"the root volume of instance {self.name} is {now}, where it must {must}"
         return ""
 
     def make(self, aws: AWS) -> None:
@@ -74,7 +76,8 @@ class Ec2Instance(StageStep):
         sizes = [
             each["Ebs"].get("VolumeSize", 8) for each in image["BlockDeviceMappings"] if each["DeviceName"] == device
         ]
-        root = {"Encrypted": True, "KmsKeyId": self.root_volume_key, "VolumeSize": max(sizes, default=8)}
+        keyed = {"Encrypted": True, "KmsKeyId": self.root_volume_key} if self.root_volume_key else {}
+        root = {**keyed, "VolumeSize": max(sizes, default=8)}
         request: dict[str, Any] = {
             "ImageId": image["ImageId"],
             "InstanceType": self.instance_type,
