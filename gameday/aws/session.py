@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
+import re
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -17,16 +19,21 @@ from gameday.sdk import Answer
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.awsrequest import AWSRequest
     from botocore.config import Config
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_ec2 import EC2Client
+    from types_boto3_iam import IAMClient
     from types_boto3_kms import KMSClient
     from types_boto3_s3 import S3Client
+    from types_boto3_s3control import S3ControlClient
     from types_boto3_sts import STSClient
 
 _CONNECTIONS = 64
 """More than the probes of one run ever have on the wire; botocore's 10 would make them wait for each other."""
+_MAKING = threading.RLock()
+"""Making a client is not thread-safe in boto3 (it reads and caches models); using one is."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,11 @@ class Session:
         self._keys, self._profile = keys, profile
         self._fence, self._stopping = fence, stopping or threading.Event()
         self._started = started or datetime.now(UTC)
+        self._unsigned, self._role, self._base = False, "", self
         self._boto: list[boto3.Session] = []
-        self._clients: dict[tuple[str, bool], Any] = {}
-        self._making = threading.RLock()
+        self._reading: dict[str, Any] = {}
+        self._changing: dict[str, Any] = {}
+        self._others: dict[str, Session] = {}
         self._heard = threading.local()
 
     @property
@@ -129,9 +138,51 @@ class Session:
         other._fence, other._stopping = fence or self._fence, stopping or self._stopping
         other._started = started or self._started
         if fence is not None:
-            with self._making:
-                other._clients = {kind: client for kind, client in self._clients.items() if not kind[1]}
+            other._changing = {}
         return other
+
+    def anonymous(self) -> Session:
+        """The same AWS as nobody: its requests carry no signature."""
+        return self._as("", unsigned=True)
+
+    def as_role(self, role: str) -> Session:
+        """The same AWS as a role of this account (``role/NAME``) or of any (its ARN), assumed when it is first used."""
+        return self._as(role if role.startswith("arn:") else f"arn:{self._partition}:iam::{self._account}:{role}")
+
+    @contextmanager
+    def fresh(self) -> Iterator[Session]:
+        """The same identity with nothing kept of it: new connections, credentials looked up anew, a role assumed anew.
+
+        Explicit keys and static credentials stay what they are: then only the connections are new.
+        """
+        other = copy.copy(self)
+        other._reading, other._changing, other._others = {}, {}, {}
+        if not self._keys or self._role:
+            with _MAKING:
+                other._boto = [self._new_boto()]
+        try:
+            yield other
+        finally:
+            for each in (other, *other._others.values()):
+                for client in (*each._reading.values(), *each._changing.values()):
+                    client.close()
+
+    def _as(self, role: str, *, unsigned: bool = False) -> Session:
+        """Another identity, shared by all who ask, so that it stays warm; fence and patience are the asker's."""
+        with _MAKING:
+            other = self._others.get(role)
+            if other is None:
+                other = self._others[role] = copy.copy(self)
+                other._reading, other._changing, other._others = {}, {}, {}
+                other._unsigned, other._role, other._base = unsigned, role, self
+                other._boto = self._boto if unsigned else []
+        return other.but(
+            account=self._account,
+            partition=self._partition,
+            fence=self._fence,
+            stopping=self._stopping,
+            started=self._started,
+        )
 
     @overload
     def client(self, service: Literal["kms"]) -> KMSClient: ...
@@ -145,6 +196,10 @@ class Session:
     def client(self, service: Literal["autoscaling"]) -> AutoScalingClient: ...
     @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
+    @overload
+    def client(self, service: Literal["iam"]) -> IAMClient: ...
+    @overload
+    def client(self, service: Literal["s3control"]) -> S3ControlClient: ...
 
     def client(self, service: Any) -> Any:
         """A boto3 client for calls that only read."""
@@ -156,6 +211,8 @@ class Session:
     def changing(self, service: Literal["s3"]) -> S3Client: ...
     @overload
     def changing(self, service: Literal["ec2"]) -> EC2Client: ...
+    @overload
+    def changing(self, service: Literal["iam"]) -> IAMClient: ...
 
     def changing(self, service: Any) -> Any:
         """A boto3 client for calls that change something: the fence is asked before each of its requests."""
@@ -176,28 +233,50 @@ class Session:
             raise Interrupted("the run no longer waits for its probes")
 
     def _client(self, service: str, *, changing: bool) -> Any:
-        # Making a client is not thread-safe in boto3 (it reads and caches models), using one is.
-        with self._making:
-            known = self._clients.get((service, changing))
+        clients = self._changing if changing else self._reading
+        with _MAKING:
+            known = clients.get(service)
             if known is None:
-                known = self._clients[service, changing] = self._make(service, changing=changing)
+                known = clients[service] = self._make(service, changing=changing)
             return known
 
     def _make(self, service: str, *, changing: bool) -> Any:
         if not self._boto:
-            self._boto.append(
-                _isolated(self._keys, self._region) if self._keys else _usual(self._profile, self._region)
-            )
+            self._boto.append(self._new_boto())
         # One of boto3's overloads a service; the name is a value here, so the type is given by our own overloads.
         make: Any = self._boto[0].client
         client = make(service, endpoint_url=self._endpoint, config=self._config(service))
         client.meta.events.register_last("after-call", self._hear)
+        if service == "s3" and re.search(r"\.amazonaws\.com(\.cn)?$", client.meta.endpoint_url):
+            # Else botocore presigns for s3.amazonaws.com, which redirects to a young bucket's Region; a presigned URL
+            # is good for the host that it was made for only.
+            client.meta.config.s3["addressing_style"] = "virtual"
         if changing:
             # before-send is the last thing before the socket: credentials are fetched and the request is signed.
             client.meta.events.register("before-send", self._ask_fence)
+        if service == "s3control" and self._endpoint:
+            client.meta.events.register("before-sign.s3-control", _without_account)
         return client
 
+    def _new_boto(self) -> boto3.Session:
+        if not self._keys:
+            made = _usual(self._profile, self._region)
+        else:  # the isolated session without a role is everybody's, so a role's credentials must not go into it
+            made = (_isolated.__wrapped__ if self._role else _isolated)(self._keys, self._region)
+        internals: Any = made._session
+        kin = self._boto or self._base._boto
+        if kin:  # reading botocore's models again would take a fifth of a second
+            known: Any = kin[0]._session
+            internals.register_component("data_loader", known.get_component("data_loader"))
+        if self._role:
+            from gameday.aws.assumed import AssumedRole
+
+            name = f"gameday-{self._run}"[:64]
+            internals._credentials = AssumedRole(self._role, name, lambda: self._base.client("sts"))
+        return made
+
     def _config(self, service: str) -> Config:
+        from botocore import UNSIGNED
         from botocore.config import Config
 
         options: dict[str, Any] = {
@@ -214,6 +293,8 @@ class Session:
             # SSE-KMS refuses Signature Version 2; a bucket's own host name does not resolve on a custom endpoint.
             options["signature_version"] = "s3v4"
             options["s3"] = {"addressing_style": "path" if self._endpoint else "auto"}
+        if self._unsigned:
+            options["signature_version"] = UNSIGNED
         return Config(**options)
 
     def _ask_fence(self, **_: object) -> None:
@@ -224,6 +305,11 @@ class Session:
         self._heard.request_id = parsed.get("ResponseMetadata", {}).get("RequestId", "")
 
 
+def _without_account(request: AWSRequest, **_: object) -> None:
+    """S3 Control puts the account before the host, and such a name does not resolve on a custom endpoint."""
+    request.url = re.sub(r"^(https?://)\d{12}\.", r"\1", request.url or "")
+
+
 def _usual(profile: str | None, region: str) -> boto3.Session:
     """boto3 as everywhere: its chain of credentials, its configuration files and variables."""
     import boto3
@@ -231,11 +317,13 @@ def _usual(profile: str | None, region: str) -> boto3.Session:
     return boto3.Session(profile_name=profile, region_name=region)
 
 
+@functools.cache
 def _isolated(keys: Keys, region: str) -> boto3.Session:
     """A session with these keys that reads no AWS_* variable and no configuration file.
 
     Whatever the environment holds (a profile that does not exist, FIPS endpoints, another retry mode) is somebody
-    else's AWS. Every variable botocore knows is redefined without its environment name.
+    else's AWS. Every variable botocore knows is redefined without its environment name. So it is the same for every run
+    of this process, and its models (a tenth of a second for EC2's) are read once.
     """
     import boto3
     import botocore.session

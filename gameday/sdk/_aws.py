@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_ec2 import EC2Client
+    from types_boto3_iam import IAMClient
     from types_boto3_kms import KMSClient
     from types_boto3_s3 import S3Client
+    from types_boto3_s3control import S3ControlClient
     from types_boto3_sts import STSClient
 
 
@@ -83,6 +85,10 @@ class AWS(Protocol):
     def client(self, service: Literal["autoscaling"]) -> AutoScalingClient: ...
     @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
+    @overload
+    def client(self, service: Literal["iam"]) -> IAMClient: ...
+    @overload
+    def client(self, service: Literal["s3control"]) -> S3ControlClient: ...
 
     def client(self, service: str) -> object:
         """A boto3 client for calls that only read."""
@@ -93,11 +99,22 @@ class AWS(Protocol):
     def changing(self, service: Literal["s3"]) -> S3Client: ...
     @overload
     def changing(self, service: Literal["ec2"]) -> EC2Client: ...
+    @overload
+    def changing(self, service: Literal["iam"]) -> IAMClient: ...
 
     def changing(self, service: str) -> object:
         """A boto3 client for calls that change something: the fence is checked before each.
 
         Raises :class:`gameday.errors.Interrupted` when the run may no longer change anything.
+        """
+
+    def anonymous(self) -> AWS:
+        """The same AWS as nobody: its requests carry no signature."""
+
+    def fresh(self) -> AbstractContextManager[AWS]:
+        """The same identity with nothing kept of it, until the block ends.
+
+        New connections, and a role assumed anew; static credentials stay what they are.
         """
 
     def answering(self) -> AbstractContextManager[Answer]:

@@ -136,7 +136,12 @@ def rude() -> Iterator[Rude]:
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("content-length", 0)))
             server.got.append(
-                {"method": self.command, "path": self.path, **{k.lower(): v for k, v in self.headers.items()}}
+                {
+                    "method": self.command,
+                    "path": self.path,
+                    "port": str(self.client_address[1]),
+                    **{k.lower(): v for k, v in self.headers.items()},
+                }
             )
             if server.behaviour == "hang":
                 over.wait(30)
