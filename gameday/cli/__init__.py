@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import sys
 import traceback
+from typing import NoReturn
+
+import click
+
+from gameday.cli.app import gameday
+from gameday.errors import GamedayError
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The entry point; exits with one of the documented codes, and never with a traceback for a known error."""
-    from gameday.cli.app import gameday
-    from gameday.errors import GamedayError
+    sys.exit(_exit_code())
 
+
+def _exit_code() -> int:
     try:
-        gameday(prog_name="gameday")
+        gameday.main(prog_name="gameday", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("gameday: interrupted\n")
+        return 3
     except GamedayError as error:
-        sys.stderr.write(f"gameday: {error}\n" if error.exit_code != 2 else f"{error}\n")
-        sys.exit(error.exit_code)
+        sys.stderr.write(f"{error}\n" if error.exit_code == 2 else f"gameday: {error}\n")
+        return error.exit_code
     except BrokenPipeError:  # gameday show | head
         sys.stderr.close()
-        sys.exit(0)
+        return 0
     except Exception:  # noqa: BLE001 - a bug has an exit code of its own, so that no script takes it for a verdict
         traceback.print_exc()
         sys.stderr.write("gameday: that is a bug, please report it; gameday status says whether all is well\n")
-        sys.exit(70)
+        return 70
+    return 0

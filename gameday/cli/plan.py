@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 
 import click
 
-from gameday.cli.history import open_journal
 from gameday.cli.target_options import read_target
 from gameday.cli.variables import read_vars
 from gameday.engine.iam import policies
 from gameday.engine.plan import Plan, make_plan
 from gameday.engine.prepare import prepare, refusals
 from gameday.errors import Refused
-from gameday.journal import Journal
+from gameday.journal import Journal, Owner
+from gameday.journal.sql import SqlJournal, default_place
 from gameday.playbook import Playbook, find, load
+from gameday.rollback.hands import explain
 from gameday.sdk import AnyEvent, Phase, PreflightChecked
 from gameday.target import Target, open_target
 
@@ -44,7 +45,7 @@ def drill_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **t
     """Prove the undo and everything else that preflight can, and nothing more; raises Refused."""
 
     def work(loaded: Playbook, opened: Target, kept: Journal) -> None:
-        prepare(
+        plan = prepare(
             loaded,
             opened.session,
             opened.facts,
@@ -53,9 +54,26 @@ def drill_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **t
             finish_with="",
             emit=_print_check,
         )
+        _rehearse(plan, opened, kept)
         click.echo(f"{loaded.name}: ready to run; nothing was changed")
 
     _with_target(playbook, var, journal, target, work)
+
+
+def _rehearse(plan: Plan, target: Target, journal: Journal) -> None:
+    """The undo of each step, under its hold: it must not enable a key that a run has just disabled."""
+    run, owner = target.session.run, Owner.this()
+    for id_, step in plan.steps.items():
+        journal.take_hold(run, owner, step.resource)
+        try:
+            step.rehearse(target.session)
+        except Exception as error:  # whatever the rehearsal of an undo meets is a reason not to begin
+            raise Refused(
+                f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}"
+            ) from error
+        finally:
+            journal.release(run, step.resource)
+        click.echo(f"ok  undo {id_}: {', '.join(step.calls.undo)}")
 
 
 def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, target: Options, work: Work) -> None:
@@ -67,7 +85,7 @@ def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, targe
     loaded = load(find(playbook), read_vars(var), lab=choice.is_lab)
     opened = open_target(choice, f"plan-{secrets.token_hex(4)}", datetime.now(UTC))
     try:
-        work(loaded, opened, open_journal(journal))
+        work(loaded, opened, SqlJournal(journal or default_place()))
     finally:
         opened.close()
 

@@ -24,7 +24,10 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, place: str | Non
     seconds = _seconds(within)
     journal = open_journal(place)
     runs = [journal.run(run).run] if run else list(dict.fromkeys(s.record.run for s in journal.steps(only_open=True)))
-    incomplete = [one for one in runs if not _roll_back(journal, one, seconds, only=bool(run))]
+    try:
+        incomplete = [one for one in runs if not _roll_back(journal, one, seconds, only=bool(run))]
+    except KeyboardInterrupt:
+        incomplete = [one for one in runs if journal.steps(one, only_open=True)]
     if not runs:
         click.echo("nothing is open")
     if incomplete:

@@ -1,7 +1,7 @@
 """Before anything is touched: the stage, the pinning, and every reason not to begin.
 
-The one call that is not a read is the undo itself (EnableKey on a key that is enabled): the only proof that it is
-permitted, since the policy simulator cannot see key policies for roles.
+The proof that the undo is permitted (EnableKey on a key that is still enabled) is the machine's, once the hold is
+taken: it is the undo itself, and must not enable a key that another run has disabled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from gameday.engine.plan import Plan, make_plan
 from gameday.errors import CannotInject, Refused
 from gameday.journal import Journal
 from gameday.playbook import Playbook
-from gameday.rollback.hands import explain
 from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, TargetFacts
 
 Emit = Callable[[AnyEvent], None]
@@ -38,7 +37,7 @@ def prepare(
     plan = make_plan(playbook, aws, target, aws.run, finish_with)
     resources = ", ".join(sorted({record.resource for record in plan.records.values()}))
     emit(PreflightChecked(check="resources", ok=True, detail=resources))
-    for check, why in (*_checks(plan, aws, journal, may_stage=may_stage), *_rehearsals(plan, aws)):
+    for check, why in _checks(plan, aws, journal, may_stage=may_stage):
         emit(PreflightChecked(check=check, ok=not why, detail=why))
         if why:
             raise Refused(why)
@@ -80,16 +79,6 @@ def _checks(plan: Plan, aws: AWS, journal: Journal, *, may_stage: bool) -> Itera
         yield f"probe {name}", probe.refusal(aws)
     for id_, step in plan.steps.items():
         yield f"state {id_}", _why_not(step, aws)
-
-
-def _rehearsals(plan: Plan, aws: AWS) -> Iterator[tuple[str, str]]:
-    for id_, step in plan.steps.items():
-        why = ""
-        try:
-            step.rehearse(aws)
-        except Exception as error:  # noqa: BLE001 - whatever the rehearsal of an undo meets is a reason not to begin
-            why = f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}"
-        yield f"undo {id_}", why
 
 
 def _held(plan: Plan, journal: Journal) -> str:

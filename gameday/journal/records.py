@@ -7,7 +7,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from gameday.journal.owner import Owner
-from gameday.sdk import Closed, RunFinished, Sealed, TargetFacts
+from gameday.sdk import AnyEvent, Closed, RunFinished, Sealed, TargetFacts
 
 
 class Record(BaseModel):
@@ -90,6 +90,9 @@ class Journal(Protocol):
 
     def record(self, events: list[Sealed]) -> None:
         """Append events."""
+
+    def append(self, run: str, event: AnyEvent) -> Sealed:
+        """Seal an event behind the last of a run that has ended; several may do so at once."""
 
     def finish_run(self, run: str, finished: RunFinished) -> None:
         """Note how the run ended."""

@@ -18,7 +18,7 @@ from gameday.errors import HoldTaken, JournalError
 from gameday.journal import schema
 from gameday.journal.owner import Owner
 from gameday.journal.records import HoldRecord, RunRecord, StepRecord, StepState
-from gameday.sdk import SEALED, Closed, RunFinished, Sealed, TargetFacts
+from gameday.sdk import SEALED, AnyEvent, Closed, RunFinished, Sealed, TargetFacts, seal
 
 BUSY_SECONDS = 5
 """How long a write waits for another process's; the driver never waits for the journal once it rolls back."""
@@ -138,6 +138,18 @@ class SqlJournal:
         rows = [{"run": e.run, "seq": e.seq, "body": e.model_dump_json()} for e in events]
         with self._writing() as db:
             db.execute(insert(schema.events), rows)
+
+    def append(self, run: str, event: AnyEvent) -> Sealed:
+        """Seal an event behind the run's last one and append it."""
+        table = schema.events
+        query = select(table.c.body).where(table.c.run == run).order_by(table.c.seq.desc()).limit(1)
+        with self._writing() as db:
+            body = db.execute(query).scalar()
+            last = SEALED.validate_json(body) if body else None
+            seq, previous = (last.seq + 1, last.hash) if last else (0, "")
+            sealed = seal(run, seq, now(), previous, event)
+            db.execute(insert(table).values(run=run, seq=seq, body=sealed.model_dump_json()))
+        return sealed
 
     def take_hold(self, run: str, owner: Owner, resource: str) -> None:
         """Take the hold on a resource; raises HoldTaken, naming who has it."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from gameday.machine import rollback
-from gameday.machine.commands import Capture, Inject, Intend, RecordInjected, TakeHold
+from gameday.machine.commands import Capture, Inject, Intend, RecordInjected, Rehearse, TakeHold
 from gameday.machine.inputs import (
     ArmRefused,
     Captured,
@@ -14,15 +14,19 @@ from gameday.machine.inputs import (
     Injected,
     InjectRefused,
     Intended,
+    Rehearsed,
     StepInput,
 )
 from gameday.machine.state import Readiness, Stage
 from gameday.machine.turn import Turn
-from gameday.sdk import HoldTaken, StepInjected, StepIntended, StepRefused
+from gameday.sdk import HoldTaken, PreflightChecked, StepInjected, StepIntended, StepRefused
 
 
 def arm_next(turn: Turn) -> bool:
-    """Before the baseline: hold every resource, capture what invasive probes will change. True when all is ready."""
+    """Hold every resource, rehearse every undo, capture what invasive probes will change.
+
+    Comes before the baseline. True when all is ready.
+    """
     for step in turn.run.steps.values():
         if step.readiness is Readiness.NEW:
             turn.step(step.spec.id, Readiness.HOLDING)
@@ -60,8 +64,13 @@ def on_step(turn: Turn, event: StepInput) -> str:
     step = turn.run.steps[event.step]
     match event:
         case Held():
-            turn.step(event.step, Readiness.HELD)
+            # The rehearsal calls the undo itself, so it waits for the hold: nobody else's fault may be undone by it.
+            turn.step(event.step, Readiness.REHEARSING)
             turn.emit(HoldTaken(resource=step.spec.resource))
+            turn.out.append(Rehearse(event.step))
+        case Rehearsed():
+            turn.step(event.step, Readiness.HELD)
+            turn.emit(PreflightChecked(check=f"undo {event.step}", ok=True, detail="rehearsed"))
         case Captured():
             turn.step(event.step, Readiness.INTENDING, before=event.before)
             turn.out.append(Intend(event.step, event.before))

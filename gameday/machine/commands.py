@@ -46,6 +46,10 @@ class TakeHold(StepCommand):
     """Answered by Held or ArmRefused."""
 
 
+class Rehearse(StepCommand):
+    """Prove that the undo is permitted, under the hold; answered by Rehearsed or ArmRefused."""
+
+
 class Capture(StepCommand):
     """Answered by Captured or ArmRefused."""
 

@@ -53,6 +53,10 @@ class Held(StepInput):
     """The hold on the step's resource is ours."""
 
 
+class Rehearsed(StepInput):
+    """The undo is permitted."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArmRefused(StepInput):
     """The step cannot be made ready: its resource is held, not fit, or the journal did not take it."""

@@ -262,7 +262,8 @@ def _rolling_back(turn: Turn) -> None:
         if step.closed is not None and turn.run.steps[step.spec.id].readiness is not Readiness.CLOSED:
             turn.step(step.spec.id, Readiness.CLOSED)
             if step.closed is Closed.DRIFTED:
-                turn.fail(f"{step.spec.resource} was changed by someone else meanwhile: {step.last}", inconclusive=True)
+                why = f"{step.spec.resource} was changed by someone else meanwhile, and left alone: {step.last}"
+                turn.ending(drifted=(*turn.run.ending.drifted, why))
     if back.open and not back.expired(turn.now):
         return
     first = turn.run.stage is Stage.ROLLBACK
@@ -272,7 +273,7 @@ def _rolling_back(turn: Turn) -> None:
     if back.open:
         turn.ending(open=tuple(_sentence(step, back) for step in turn.run.open_steps))
         _finish(turn)
-    elif first and not turn.run.hurry and turn.run.fault_at is not None:
+    elif first and not turn.run.hurry and turn.run.fault_at is not None and not back.drifted:
         sampling.enter(turn, Phase.RECOVERY, Stage.RECOVERY, since=back.started)
     elif first:
         _restore(turn)

@@ -33,7 +33,9 @@ class Readiness(StrEnum):
 
     NEW = "new"
     HOLDING = "holding"
+    REHEARSING = "rehearsing"
     HELD = "held"
+    """And rehearsed."""
     CAPTURING = "capturing"
     INTENDING = "intending"
     INTENDED = "intended"
@@ -90,6 +92,7 @@ class Ending:
     refused_code: int = 5
     failures: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    drifted: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
 

@@ -36,6 +36,9 @@ def judge(ending: Ending, at: float, finish_with: str) -> RunFinished:
 
 def _weigh(ending: Ending) -> tuple[Verdict, str, tuple[str, ...]]:
     rest = (*ending.failures, *ending.doubts)
+    if ending.drifted:  # every other verdict says that everything is restored, which is not true here
+        why = (ending.interrupted, ending.refused)
+        return Verdict.INCONCLUSIVE, ending.drifted[0], (*ending.drifted, *filter(None, why), *rest)
     if ending.interrupted:
         return Verdict.ABORTED, f"The run was cut short: {ending.interrupted}.", (ending.interrupted, *rest)
     if ending.refused:

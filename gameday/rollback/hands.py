@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from gameday.aws.errors import certain, request_id_of, understand
 from gameday.errors import CannotInject, Interrupted
-from gameday.machine.commands import Capture, Inject, ReadBackStep, StepCommand, Undo
+from gameday.machine.commands import Capture, Inject, ReadBackStep, Rehearse, StepCommand, Undo
 from gameday.machine.inputs import (
     ArmRefused,
     Captured,
@@ -18,6 +18,7 @@ from gameday.machine.inputs import (
     InjectRefused,
     Input,
     ReadBackDone,
+    Rehearsed,
     StepInput,
     Undone,
 )
@@ -46,6 +47,8 @@ class StepHands:
     def carry_out(self, command: StepCommand) -> None:
         """Begin what is asked; the answer comes as an input."""
         match command:
+            case Rehearse():
+                self._start(command, lambda: self._rehearse(command))
             case Capture():
                 self._start(command, lambda: self._capture(command))
             case Inject():
@@ -60,6 +63,15 @@ class StepHands:
     def _start(self, command: StepCommand, work: Callable[[], StepInput]) -> None:
         name = f"{type(command).__name__.lower()} {command.step}"
         threading.Thread(target=lambda: self._post(work()), name=name, daemon=True).start()
+
+    def _rehearse(self, command: Rehearse) -> StepInput:
+        step = self._steps[command.step]
+        try:
+            step.rehearse(self._undo_as)
+        except Exception as error:  # noqa: BLE001 - whatever the rehearsal of an undo meets is a reason not to begin
+            why = f"the undo of {command.step} on {step.resource} was rehearsed and refused: {explain(error)}"
+            return ArmRefused(self._clock(), command.step, why)
+        return Rehearsed(self._clock(), command.step)
 
     def _capture(self, command: Capture) -> StepInput:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -23,7 +23,6 @@ from gameday.sdk import (
     Step,
     Verdict,
     rebuild_step,
-    seal,
 )
 
 BY = "gameday rollback"
@@ -40,7 +39,6 @@ def recover(
     steps = {state.record.id: _rebuild(state) for state in open_}
     timing = Timing(rollback_within=within)
     began = clock()
-    append = _Appender(journal, run, exporter)
     untold: list[str] = []
 
     def elapsed() -> float:
@@ -48,7 +46,7 @@ def recover(
 
     def emit(event: AnyEvent) -> None:
         with _noting(untold):
-            append(event)
+            exporter.consume(journal.append(run, event))
 
     def close(command: CloseStep) -> None:
         with _noting(untold):
@@ -66,7 +64,7 @@ def recover(
         by=BY,
         reason=f"finishing the rollback of run {run}",
     )
-    _finish(journal, run, elapsed(), state.sentences(), append)
+    _finish(journal, run, elapsed(), state.sentences(), emit)
     exporter.close()
     if untold:
         raise JournalError(f"{untold[0]}; what was put back is put back, but the journal does not say so")
@@ -118,24 +116,7 @@ def _undoing(state: StepState, wall: datetime, timing: Timing) -> Undoing:
     return Undoing(spec, record.before, settle_until=max(0.0, left))
 
 
-class _Appender:
-    """Goes on with the run's own stream of events."""
-
-    def __init__(self, journal: Journal, run: str, exporter: Exporter) -> None:
-        self._journal, self._run, self._exporter = journal, run, exporter
-        events = journal.events(run)
-        self._seq, self._previous = (events[-1].seq + 1, events[-1].hash) if events else (0, "")
-
-    def __call__(self, event: AnyEvent) -> None:
-        from gameday.journal.sql import now
-
-        sealed = seal(self._run, self._seq, now(), self._previous, event)
-        self._seq, self._previous = self._seq + 1, sealed.hash
-        self._exporter.consume(sealed)
-        self._journal.record([sealed])
-
-
-def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], append: _Appender) -> None:
+def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], emit: Callable[[AnyEvent], None]) -> None:
     """A run that died without a word gets its last one here; one that ended keeps its verdict, or sheds its 9."""
     record = journal.run(run)
     again = f"gameday rollback {run}"
@@ -147,7 +128,7 @@ def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], appen
         reasons=open_,
         finish_with=again if open_ else "",
     )
-    append(finished)
+    emit(finished)
     journal.finish_run(run, finished)
     if not open_:
         _release(journal, run)

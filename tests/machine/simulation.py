@@ -22,6 +22,7 @@ from gameday.machine.commands import (
     Intend,
     ReadBackStep,
     RecordInjected,
+    Rehearse,
     ReleaseHold,
     Sample,
     TakeHold,
@@ -38,6 +39,7 @@ from gameday.machine.inputs import (
     Observed,
     Prepared,
     ReadBackDone,
+    Rehearsed,
     Signalled,
     Tick,
     Undone,
@@ -177,6 +179,9 @@ class World:
             case TakeHold():
                 self.holds.add(command.step)
                 self._answer(0.001, lambda now: Held(now, command.step))
+            case Rehearse():
+                assert command.step in self.holds, "rehearsed without the hold"
+                self._answer(0.01, lambda now: Rehearsed(now, command.step))
             case Capture():
                 state = self.keys[command.step].now()
                 if state == "Enabled":

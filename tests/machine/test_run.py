@@ -18,6 +18,7 @@ from gameday.machine.commands import (
     Inject,
     Intend,
     ReadBackStep,
+    Rehearse,
     ReleaseHold,
     Sample,
     TakeHold,
@@ -35,6 +36,7 @@ from gameday.machine.inputs import (
     Prepared,
     PrepareFailed,
     ReadBackDone,
+    Rehearsed,
     Signalled,
     SurroundingsFailed,
     Tick,
@@ -105,6 +107,7 @@ class Play:
 
     def arm(self, step: str = "key") -> None:
         self.feed(Held(self.now, step))
+        self.feed(Rehearsed(self.now, step))
         if step == "power":
             self.intend(step)
 
@@ -135,6 +138,8 @@ def test_nothing_is_injected_before_it_is_held_captured_and_written_down() -> No
     play = Play(READ)
     assert [type(c) for c in play.out] == [TakeHold]
     play.feed(Held(0, "key"))
+    assert play.out[-1] == Rehearse("key")
+    play.feed(Rehearsed(0, "key"))
     play.see("read", OK)
     assert isinstance(play.out[-1], Capture)
     play.feed(Captured(0, "key", {"state": "Enabled"}))
