@@ -12,6 +12,8 @@ from gameday.sdk import AWS
 _NAME = r"(role|user)/[\w+=,.@/-]+"
 Principal = Annotated[str, StringConstraints(pattern=rf"^({_NAME}|arn:aws[a-z-]*:(iam|sts)::\d{{12}}:[\w+=,.@/-]+)$")]
 """``role/NAME``, ``user/NAME`` (with its path, if it has one) or an ARN."""
+RoleOrUser = Annotated[str, StringConstraints(pattern=rf"^(arn:aws[a-z-]*:iam::\d{{12}}:)?{_NAME}$")]
+"""The same, but no session of a role, and not the account."""
 
 
 def arn_of(principal: str, key: str) -> str:
