@@ -71,7 +71,13 @@ def stories(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return
     labs = request.getfixturevalue("labs")
     aws, board = request.getfixturevalue("calm_aws"), request.getfixturevalue("switchboard")
-    told = Stories(wanted, lambda name: Scene(tmp_path_factory.mktemp(name), labs[0], aws, board))
+    places = tmp_path_factory.mktemp("stories")  # the factory is not for several threads
+
+    def make(name: str) -> Scene:
+        (places / name).mkdir()
+        return Scene(places / name, labs[0], aws, board)
+
+    told = Stories(wanted, make)
     yield told
     told.close()
 

@@ -8,8 +8,9 @@ from signal import SIGHUP, SIGINT, SIGTERM
 import pytest
 from e2e_run import Run
 from e2e_scene import Gate, Scene, together
+from e2e_stories import Stories, Story
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(90)
 SIGNALS = (SIGINT, SIGTERM, SIGHUP)
 NEVER = {"evidence": {"name": "NobodyCallsThis"}, "timing": {"evidence_within": "30s"}}
 
@@ -69,11 +70,16 @@ class Signalled:
         return [world.disables() for world in self.scene.worlds]
 
 
-def test_signals_in_preflight(rough: Scene) -> None:
+HELD_UP = {"DescribeKey": {"kind": "preflight_checked", "check": "target"}, "EnableKey": {"kind": "hold_taken"}}
+"""Calls of preflight that hang, and what has been told by then: resolving the key, and rehearsing the undo."""
+
+
+@pytest.mark.parametrize("operation", HELD_UP)
+def test_signals_in_preflight(rough: Scene, operation: str) -> None:
     case = Signalled(rough)
-    rough.lab.trouble("hang", "kms", "EnableKey", seconds=30, user_agent="gameday/")
+    rough.lab.trouble("hang", "kms", operation, seconds=30, user_agent="gameday/")
     case.start(gate_open=True)
-    case.end(lambda run: run.wait("preflight_checked", check="probes"))
+    case.end(lambda run: run.wait(**HELD_UP[operation]))
     assert case.touched() == [0, 0, 0]
 
 
@@ -169,7 +175,7 @@ def test_an_impatient_human_does_no_harm(scene: Scene) -> None:
     scene.assert_restored()
 
 
-def test_max_fault_ends_the_fault_even_while_the_inject_hangs(scene: Scene) -> None:
+def max_fault_ends_the_fault_even_while_the_inject_hangs(scene: Scene) -> None:
     world, gate = scene.world(), scene.gate()
     unwatched = {"key-state": {"uses": "kms.state", "with": {"key": "${key}"}, "expect": {"baseline": "ok"}}}
     gate.probe["expect"] = {"baseline": gate.probe["expect"]["baseline"]}
@@ -181,4 +187,11 @@ def test_max_fault_ends_the_fault_even_while_the_inject_hangs(scene: Scene) -> N
     assert "max_fault" in finished["story"]
     fault = next(e for e in run.of("phase_entered") if e["phase"] == "fault")
     assert run.of("rollback_started")[0]["at"] - fault["at"] < 2
-    scene.assert_restored()
+
+
+STORIES: list[Story] = [max_fault_ends_the_fault_even_while_the_inject_hangs]
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_aborted(stories: Stories, story: Story) -> None:
+    stories.end_of(story).assert_restored()

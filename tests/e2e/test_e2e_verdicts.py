@@ -7,11 +7,12 @@ import subprocess
 
 import pytest
 from e2e_scene import Scene, together
+from e2e_stories import Stories, Story
 from e2e_world import World
 
 from gameday.sdk import SEALED, chain_is_whole
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(90)
 SMOKING_GUN = {"name": "CreateGrant", "error": "DisabledException", "about": "${instance}"}
 
 
@@ -32,18 +33,6 @@ def test_the_kill_switch_passes_and_names_its_times_and_its_evidence(scene: Scen
     assert chain_is_whole(run.sealed())
     assert run.id in scene.command("history").stdout
     scene.assert_restored()
-
-
-def test_the_playbook_that_ships_makes_what_it_needs_and_passes(rough: Scene) -> None:
-    names = {"key": "alias/shipped", "bucket": "shipped-clock", "instance": "ShippedInstance"}
-    words = [word for name, value in names.items() for word in ("--var", f"{name}={value}")]
-    run = rough.begin("run", "killswitch.yaml", "--target", f"lab={rough.lab.url}", "--json", *words)
-    assert run.end() == 0, run.tale()
-    assert {e["uses"] for e in run.of("staged")} == {"kms.key", "s3.object", "ec2.instance"}
-    kms = rough.aws.kms.describe_key(KeyId=names["key"])["KeyMetadata"]
-    assert kms["KeyState"] == "Enabled"
-    assert rough.aws.s3.get_object(Bucket=names["bucket"], Key="clock.png")["Body"].read()
-    rough.assert_restored()
 
 
 def test_an_instance_that_was_stopped_is_stopped_again(scene: Scene) -> None:
@@ -155,3 +144,22 @@ def test_an_unknown_playbook_is_one_sentence(scene: Scene) -> None:
     assert (said.returncode, said.stdout) == (2, "")
     assert len(said.stderr.splitlines()) == 1
     assert "killswitch" in said.stderr
+
+
+def the_playbook_that_ships_makes_what_it_needs_and_passes(scene: Scene) -> None:
+    names = {"key": "alias/shipped", "bucket": "shipped-clock", "instance": "ShippedInstance"}
+    words = [word for name, value in names.items() for word in ("--var", f"{name}={value}")]
+    run = scene.begin("run", "killswitch.yaml", "--target", f"lab={scene.lab.url}", "--json", *words)
+    assert run.end() == 0, run.tale()
+    assert {e["uses"] for e in run.of("staged")} == {"kms.key", "s3.object", "ec2.instance"}
+    kms = scene.aws.kms.describe_key(KeyId=names["key"])["KeyMetadata"]
+    assert kms["KeyState"] == "Enabled"
+    assert scene.aws.s3.get_object(Bucket=names["bucket"], Key="clock.png")["Body"].read()
+
+
+STORIES: list[Story] = [the_playbook_that_ships_makes_what_it_needs_and_passes]
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_verdict(stories: Stories, story: Story) -> None:
+    stories.end_of(story).assert_restored()
