@@ -36,7 +36,7 @@ def print_policies(playbook: str, var: tuple[str, ...], journal: str | None, **t
 
     def work(loaded: Playbook, opened: Target, _journal: Journal) -> None:
         plan = make_plan(loaded, opened.session, opened.facts, opened.session.run, "")
-        click.echo(json.dumps(policies(loaded, plan, opened.session), indent=2))
+        click.echo(json.dumps(policies(loaded, plan, opened.session, opened.facts.caller), indent=2))
 
     _with_target(playbook, var, journal, target, work)
 
@@ -107,7 +107,7 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
     _print_looks(plan)
     limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
     click.echo(f"limits  {limits}")
-    why = refusals(plan, aws, journal, may_stage=target.stages)
+    why = refusals(plan, aws, journal, target.facts.caller, may_stage=target.stages)
     for reason in why:
         click.echo(f"REFUSED {reason}")
     if why:

@@ -15,23 +15,75 @@ from gameday.playbook import Playbook
 from gameday.sdk import AWS, Part, Ref, RefKind
 
 Policy = dict[str, JsonValue]
+Need = tuple[str, tuple[str, ...]]
+"""An action and the resources that it is needed on."""
 ANYTHING = ("*",)
 
 
-def policies(playbook: Playbook, plan: Plan, aws: AWS) -> dict[str, Policy]:
+def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str, Policy]:
     """``run``: all that a run calls, its own rollback included; ``rollback``: what ``gameday rollback`` calls."""
     scope = _Scope(plan, aws)
-    run: list[tuple[str, tuple[str, ...]]] = [("sts:GetCallerIdentity", ANYTHING)]
+    run: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
+    run.append(
+        ("iam:SimulatePrincipalPolicy", (principal_of(caller) or f"arn:{aws.partition}:iam::{aws.account}:role/*",))
+    )
     for use in playbook.stage:
         run += [(action, scope.of(action, use.part)) for action in use.part.permissions if _reads(action)]
     for part in (*plan.faults, *plan.probes.values()):
         run += [(action, scope.of(action, part)) for action in part.permissions]
-    back: list[tuple[str, tuple[str, ...]]] = [("sts:GetCallerIdentity", ANYTHING)]
+    back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     for id_, step in plan.steps.items():
         part = _owner(plan, id_)
-        run += [(a, scope.of(a, part)) for a in (*step.calls.inject, *step.calls.undo, *step.calls.read)]
         back += [(a, scope.of(a, part)) for a in (*step.calls.undo, *step.calls.read)]
-    return {"run": _policy(run), "rollback": _policy(back)}
+    return {"run": _policy([*run, *_changes(plan, scope)]), "rollback": _policy(back)}
+
+
+def denied(plan: Plan, aws: AWS, caller: str) -> list[str]:
+    """What the policy simulator says that the caller may not do of all that steps call; ``[]`` where it cannot say.
+
+    The simulator sees no key or bucket policy for a role, so what it refuses may be allowed in truth. The run is
+    refused all the same: what cannot be rehearsed (EC2's CreateGrant, above all) would otherwise be found out when
+    the instance is down. Source: IAM User Guide, "IAM policy testing with the policy simulator".
+    """
+    principal = principal_of(caller)
+    if not principal:
+        return []
+    by_resource: dict[tuple[str, ...], set[str]] = {}
+    for action, resources in _changes(plan, _Scope(plan, aws)):
+        by_resource.setdefault(resources, set()).add(action)
+    found: list[str] = []
+    for resources, actions in by_resource.items():
+        with aws.answering():
+            said = aws.client("iam").simulate_principal_policy(
+                PolicySourceArn=principal, ActionNames=sorted(actions), ResourceArns=[*resources]
+            )
+            results = said["EvaluationResults"]
+            found += [f"{r['EvalActionName']} on {r['EvalResourceName']}" for r in results if _no(r["EvalDecision"])]
+    return sorted(found)
+
+
+def principal_of(caller: str) -> str:
+    """The user or role behind a caller's ARN, or ``""`` for the account's root, which no policy limits."""
+    kind, _, name = caller.rpartition(":")[2].partition("/")
+    if kind == "user":
+        return caller
+    if kind != "assumed-role":
+        return ""
+    partition, account = caller.split(":")[1], caller.split(":")[4]
+    return f"arn:{partition}:iam::{account}:role/{name.partition('/')[0]}"
+
+
+def _no(decision: str) -> bool:
+    return decision != "allowed"
+
+
+def _changes(plan: Plan, scope: _Scope) -> list[Need]:
+    """What the steps call, to inject, to undo and to read."""
+    needs: list[Need] = []
+    for id_, step in plan.steps.items():
+        part = _owner(plan, id_)
+        needs += [(a, scope.of(a, part)) for a in (*step.calls.inject, *step.calls.undo, *step.calls.read)]
+    return needs
 
 
 def _owner(plan: Plan, id_: str) -> Part:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from gameday.engine.iam import denied
 from gameday.engine.plan import Plan, make_plan
 from gameday.errors import CannotInject, Refused
 from gameday.journal import Journal
@@ -37,7 +38,7 @@ def prepare(
     plan = make_plan(playbook, aws, target, aws.run, finish_with)
     resources = ", ".join(sorted({record.resource for record in plan.records.values()}))
     emit(PreflightChecked(check="resources", ok=True, detail=resources))
-    for check, why in _checks(plan, aws, journal, may_stage=may_stage):
+    for check, why in _checks(plan, aws, journal, target.caller, may_stage=may_stage):
         emit(PreflightChecked(check=check, ok=not why, detail=why))
         if why:
             raise Refused(why)
@@ -45,9 +46,9 @@ def prepare(
     return plan
 
 
-def refusals(plan: Plan, aws: AWS, journal: Journal, *, may_stage: bool) -> list[str]:
+def refusals(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> list[str]:
     """Every reason not to begin that can be seen without a call that might write."""
-    return [why for _, why in _checks(plan, aws, journal, may_stage=may_stage) if why]
+    return [why for _, why in _checks(plan, aws, journal, caller, may_stage=may_stage) if why]
 
 
 def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None:
@@ -63,7 +64,7 @@ def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None
             raise Refused(why)
 
 
-def _checks(plan: Plan, aws: AWS, journal: Journal, *, may_stage: bool) -> Iterator[tuple[str, str]]:
+def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> Iterator[tuple[str, str]]:
     """What is checked, and why not, or ``""``; one after the other, as far as the reader goes."""
     yield "holds", _held(plan, journal)
     for fault in plan.faults:
@@ -77,6 +78,8 @@ def _checks(plan: Plan, aws: AWS, journal: Journal, *, may_stage: bool) -> Itera
             )
     for name, probe in plan.probes.items():
         yield f"probe {name}", probe.refusal(aws)
+    refused = ", ".join(denied(plan, aws, caller))
+    yield "permissions", refused and f"{caller} is not allowed {refused}; gameday iam-policy prints what is needed"
     for id_, step in plan.steps.items():
         yield f"state {id_}", _why_not(step, aws)
 

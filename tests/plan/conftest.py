@@ -1,0 +1,91 @@
+"""A lab with policies enforced, staged for one playbook, and roles that may do exactly what is printed, or less."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from gameday.lab import LabProcess, start
+from gameday.playbook import Playbook, find, load
+from gameday.sdk import InvasiveProbe, Step
+
+GAMEDAY = Path(sys.executable).with_name("gameday")
+ACCOUNT, REGION = "123456789012", "us-east-1"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+@dataclass
+class Account:
+    """An account on a lab of its own, and the command to run on it."""
+
+    lab: LabProcess
+    home: Path
+    _roles: list[str] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client(service, endpoint_url=self.lab.url, region_name=REGION, **keys)
+
+    def gameday(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        ours = {"GAMEDAY_JOURNAL": str(self.home / "journal.db"), "HOME": str(self.home)}
+        return subprocess.run(
+            [GAMEDAY, *words], env={**clean, **ours, **env}, capture_output=True, text=True, timeout=100, check=False
+        )
+
+    def on_lab(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.gameday(*words, "--target", f"lab={self.lab.url}")
+
+    def role(self, policy: dict[str, Any]) -> dict[str, str]:
+        """A new role with this policy, assumed: what the environment of a run holds."""
+        name = f"runner-{len(self._roles)}"
+        self._roles.append(name)
+        iam = self.client("iam")
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+        iam.put_role_policy(RoleName=name, PolicyName="printed", PolicyDocument=json.dumps(policy))
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="tester")["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+            "AWS_ENDPOINT_URL": self.lab.url,
+        }
+
+    def run_as(self, role: dict[str, str], playbook: Playbook) -> subprocess.CompletedProcess[str]:
+        """A run that takes the lab for a real account."""
+        values = [word for name, value in playbook.vars.items() for word in ("--var", f"{name}={value}")]
+        where = ["--target", "aws", "--account", ACCOUNT, "--region", REGION]
+        return self.gameday("run", str(playbook.source), *where, *values, **role)
+
+
+@pytest.fixture(scope="session")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with start("instant") as lab:
+        yield Account(lab, tmp_path_factory.mktemp("home"))
+
+
+def shipped(name: str) -> Playbook:
+    return load(find(name))
+
+
+def changes(playbook: Playbook) -> set[str]:
+    """Every action that inject or undo calls."""
+    probes = [use.part for use in playbook.probes.values() if isinstance(use.part, InvasiveProbe)]
+    steps: list[Step] = [step for use in playbook.faults for step in use.part.steps()]
+    steps += [step for probe in probes for step in probe.steps()]
+    return {action for step in steps for action in (*step.calls.inject, *step.calls.undo)}
