@@ -29,7 +29,7 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
     )
     for use in playbook.stage:
         run += [(action, scope.of(action, use.part)) for action in use.part.permissions if _reads(action)]
-    for part in (*plan.faults, *plan.probes.values()):
+    for part in plan.probes.values():
         run += [(action, scope.of(action, part)) for action in part.permissions]
     back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     for id_, step in plan.steps.items():

@@ -170,6 +170,9 @@ def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -
         Emit(StepReadBack.model_validate({"step": event.step, "at": now, "found": word, "detail": found.detail}))
     )
     match found:
+        case Drifted() if now < step.settle_until:
+            # Our own call may still land on top of what someone else did; then it is ours to take away again.
+            return _swap(rollback, _again(step, now, f"{found.detail}; a call of ours may still be on its way"))
         case Drifted():
             return _swap(rollback, _close(step, Closed.DRIFTED, now, found.detail, out))
         case Restored():

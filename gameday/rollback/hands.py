@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from gameday.aws.errors import certain, request_id_of, understand
-from gameday.errors import CannotInject, Interrupted
+from gameday.errors import CannotInject, GamedayError, Interrupted
 from gameday.machine.commands import Capture, Inject, ReadBackStep, Rehearse, StepCommand, Undo
 from gameday.machine.inputs import (
     ArmRefused,
@@ -111,6 +111,8 @@ class StepHands:
 def explain(error: Exception) -> str:
     """An exception in one sentence: AWS's own words where it is AWS's."""
     said = understand(error)
+    if isinstance(error, GamedayError):
+        return str(error)
     if said is None:
         return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"{said.code}: {said.detail}" if said.code else said.detail
