@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gameday.sdk import SEALED, Sealed, chain_is_whole
 
@@ -142,10 +142,3 @@ def _event(line: str) -> Event:
         return dict(json.loads(line)["event"])
     except (ValueError, KeyError, TypeError):
         return {"kind": "not json", "line": line}
-
-
-def drain(stream: IO[bytes]) -> threading.Thread:
-    """Read a stream to its end and throw it away."""
-    thread = threading.Thread(target=stream.read, daemon=True)
-    thread.start()
-    return thread
