@@ -12,11 +12,14 @@ from gameday.errors import Refused
 from gameday.sdk import AWS, Cause, StageStep
 from gameday.stages._made import TAG, TAG_VALUE, demand, refuse_existing, said, tags
 
+_OF_S3 = "a key of S3's own"
+
 
 class S3Object(StageStep):
-    """An object encrypted with a key (SSE-KMS), and its bucket, private, when that is missing.
+    """An object encrypted with a key (SSE-KMS), or without one, and its bucket, private, when that is missing.
 
-    The bucket's own default encryption stays what S3 gives it; the key is asked for with the object.
+    The bucket's own default encryption stays what S3 gives it; the key is asked for with the object. One without a
+    key (SSE-S3) is the control beside it: it shows what the key alone accounts for.
     """
 
     uses: ClassVar[str] = "s3.object"
@@ -28,8 +31,8 @@ class S3Object(StageStep):
 
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     key: str = Field(min_length=1, max_length=1024)
-    sse_kms_key: str = Field(min_length=1)
-    """The key's alias, id or ARN."""
+    sse_kms_key: str = ""
+    """The key's alias, id or ARN; without it, a key of S3's own (SSE-S3)."""
     body: str = ""
     """What it holds; without it, a small picture of a clock."""
 
@@ -45,7 +48,8 @@ class S3Object(StageStep):
         used = self._encrypted_with(aws)
         if used == self._key_arn(aws):
             return ""
-        return f"object {self.key} in bucket {self.bucket} is encrypted with {used}, not with {self.sse_kms_key}"
+        wanted = self.sse_kms_key or _OF_S3
+        return f"object {self.key} in bucket {self.bucket} is encrypted with {used}, not with {wanted}"
 
     def make(self, aws: AWS) -> None:
         """CreateBucket where it is missing, closed to the public; PutObject with the key."""
@@ -53,6 +57,9 @@ class S3Object(StageStep):
             self._make_bucket(aws)
         elif self._encrypted_with(aws):
             refuse_existing(self._unfit(aws), f"object {self.key} in bucket {self.bucket}")
+        sse: dict[str, Any] = {"ServerSideEncryption": "AES256"}
+        if self.sse_kms_key:
+            sse = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._key_arn(aws)}
         tagging = "&".join(f"{name.replace(':', '%3A')}={value}" for name, value in tags(aws).items())
         with aws.answering() as answer:
             aws.changing("s3").put_object(
@@ -60,8 +67,7 @@ class S3Object(StageStep):
                 Key=self.key,
                 Body=self.body.encode() or clock_png(),
                 ContentType="text/plain; charset=utf-8" if self.body else "image/png",
-                ServerSideEncryption="aws:kms",
-                SSEKMSKeyId=self._key_arn(aws),
+                **sse,
                 Tagging=tagging,
                 ExpectedBucketOwner=aws.account,
             )
@@ -116,7 +122,7 @@ class S3Object(StageStep):
         used = ""
         with aws.answering() as answer:
             head = aws.client("s3").head_object(Bucket=self.bucket, Key=self.key, ExpectedBucketOwner=aws.account)
-            used = head.get("SSEKMSKeyId", "a key of S3's own")
+            used = head.get("SSEKMSKeyId", _OF_S3)
         if answer.cause is not Cause.NOT_FOUND:
             demand(answer, f"object {self.key} in bucket {self.bucket} could not be looked up")
         return used
@@ -143,6 +149,8 @@ class S3Object(StageStep):
         demand(answer, f"bucket {self.bucket} was made, but could not be tagged and closed", "remove it by hand")
 
     def _key_arn(self, aws: AWS) -> str:
+        if not self.sse_kms_key:
+            return _OF_S3
         arn = ""
         with aws.answering() as answer:
             arn = aws.client("kms").describe_key(KeyId=self.sse_kms_key)["KeyMetadata"]["Arn"]
