@@ -13,7 +13,7 @@ from gameday.sdk import AWS, Duration, StageStep, format_duration
 from gameday.stages._made import TAG, TAG_VALUE, demand, refuse_existing, tags
 
 if TYPE_CHECKING:
-    from types_boto3_ec2.type_defs import ImageTypeDef, InstanceTypeDef
+    from types_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef, InstanceTypeDef
 
 _GONE = ("terminated", "shutting-down")
 _AMAZON_LINUX = "al2023-ami-2023.*-x86_64"
@@ -29,6 +29,7 @@ class Ec2Instance(StageStep):
     permissions: ClassVar[tuple[str, ...]] = (
         *("ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:DescribeVolumes", "ec2:DescribeImages"),
         *("ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"),
+        *("ec2:DescribeSnapshots", "ec2:DeleteVolume", "ec2:DeleteSnapshot"),
         *("kms:DescribeKey", "kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext", "kms:Decrypt"),
     )
 
@@ -97,16 +98,37 @@ class Ec2Instance(StageStep):
         self._wait(aws, made)
 
     def unmake(self, aws: AWS) -> str:
-        """TerminateInstances, only where the tag is ours; its volume goes with it."""
+        """TerminateInstances, only where the tag is ours; its volume goes with it, and what a run has kept of it."""
         alive = self._alive(aws)
         ours = [each["InstanceId"] for each in alive if {"Key": TAG, "Value": TAG_VALUE} in each.get("Tags", [])]
         if not ours:
             left = f"instance {self.name} was not made by gameday stage, and is left as it is"
-            return left if alive else self._missing(aws)
+            return left + self._kept(aws, alive) if alive else self._missing(aws)
         with aws.answering() as answer:
             aws.changing("ec2").terminate_instances(InstanceIds=ours)
         demand(answer, f"instance {self.name} could not be terminated")
-        return f"instance {self.name} ({', '.join(ours)}) is being terminated"
+        gone = self._delete_kept(aws, ours)
+        return f"instance {self.name} ({', '.join(ours)}) is being terminated" + (f"; deleted {gone}" if gone else "")
+
+    def _kept(self, aws: AWS, alive: list[InstanceTypeDef]) -> str:
+        """The old root volumes that runs with ``keep: true`` left: somebody's data, so a human deletes them."""
+        volumes: list[str] = []
+        with aws.answering():
+            volumes, _ = _left_by_runs(aws, [each["InstanceId"] for each in alive])
+        return f"; its old root volume is kept as {', '.join(volumes)}: delete it when you are sure" if volumes else ""
+
+    def _delete_kept(self, aws: AWS, instances: list[str]) -> str:
+        """DeleteVolume and DeleteSnapshot for what runs with ``keep: true`` left of an instance that gameday made."""
+        volumes: list[str] = []
+        snapshots: list[str] = []
+        with aws.answering() as answer:
+            volumes, snapshots = _left_by_runs(aws, instances)
+            for volume in volumes:
+                aws.changing("ec2").delete_volume(VolumeId=volume)
+            for snapshot in snapshots:
+                aws.changing("ec2").delete_snapshot(SnapshotId=snapshot)
+        demand(answer, f"what runs have kept of instance {self.name} could not be deleted")
+        return ", ".join(volumes + snapshots)
 
     def _alive(self, aws: AWS) -> list[InstanceTypeDef]:
         """The instances of that name that are not gone."""
@@ -157,3 +179,17 @@ class Ec2Instance(StageStep):
         raise Refused(
             f"instance {self.name} ({instance}) is {state} and not healthy after {limit}: look at its console"
         )
+
+
+def _left_by_runs(aws: AWS, instances: list[str]) -> tuple[list[str], list[str]]:
+    """The old root volumes and the snapshots that ``ec2.encrypt_root_volume`` was asked to keep."""
+    ec2 = aws.client("ec2")
+    of: FilterTypeDef = {"Name": "tag:gameday:root-of", "Values": instances}
+    detached: list[FilterTypeDef] = [of, {"Name": "tag-key", "Values": ["gameday:kept-by-run"]}]
+    detached += [{"Name": "status", "Values": ["available"]}]
+    volumes = [
+        each for page in ec2.get_paginator("describe_volumes").paginate(Filters=detached) for each in page["Volumes"]
+    ]
+    pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[of])
+    snapshots = [each["SnapshotId"] for page in pages for each in page["Snapshots"]]
+    return [each["VolumeId"] for each in volumes], snapshots

@@ -3,10 +3,13 @@
 Points are: before and after every changing AWS call (after: AWS has answered, nobody has heard of it yet), after
 each answer of a step has been handed to the machine, and before and after every write to the journal. They are told
 in ``CRASH_LOG``, one a line, as they are reached: a name and how often it has been reached. From the first hold on.
+
+``CRASH_TROUBLE`` names a point, too, as JSON: there the lab is given trouble for the next call, and the run goes on.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -18,14 +21,17 @@ from botocore.client import BaseClient
 
 from gameday.cli import main
 from gameday.journal.sql import SqlJournal
+from gameday.lab import LabControl
 from gameday.rollback.hands import StepHands
 
 AT, LOG = os.environ.get("CRASH_AT", ""), os.environ.get("CRASH_LOG", "")
+TROUBLE = json.loads(os.environ.get("CRASH_TROUBLE") or "{}")
 WRITES = ("take_hold", "intend", "injected", "close", "release", "finish_run")
 READS = ("Describe", "Get", "List", "Lookup", "Head", "Assume")
 
 _reached: Counter[str] = Counter()
 _lock = threading.Lock()
+_runs: list[str] = []
 _armed = threading.Event()
 
 
@@ -41,6 +47,9 @@ def point(name: str) -> None:
                 told.write(f"{label}\n")
         if label == AT:
             os._exit(137)
+        if label == TROUBLE.get("at"):
+            about = {"service": "ec2", "times": 1, "user_agent": f"gameday/{_runs[-1]}", **TROUBLE["rule"]}
+            LabControl(TROUBLE["lab"]).trouble(**about)
 
 
 def around_calls(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,6 +69,7 @@ def around_calls(call: Callable[..., Any]) -> Callable[..., Any]:
 def around_write(name: str, write: Callable[..., Any]) -> Callable[..., Any]:
     def writing(self: Any, *args: Any, **more: Any) -> Any:
         if name == "take_hold":
+            _runs.append(str(args[0]))
             _armed.set()
         point(f"before journal {name}")
         found = write(self, *args, **more)

@@ -24,7 +24,14 @@ from gameday.stages.ec2_instance import Ec2Instance
 ACCOUNT, REGION = "123456789012", "us-east-1"
 PATIENCE = 100.0
 CRASH = Path(__file__).with_name("volume_crash.py")
-PASSING = ("AttachTime", "StateReason", "StateTransitionReason", "PublicIpAddress", "PublicDnsName", "NetworkInterfaces")
+PASSING = (
+    "AttachTime",
+    "StateReason",
+    "StateTransitionReason",
+    "PublicIpAddress",
+    "PublicDnsName",
+    "NetworkInterfaces",
+)
 """What a stop and a start change by nature."""
 
 
@@ -92,7 +99,9 @@ def _lasting(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _lasting(each) for name, each in value.items() if name not in PASSING}
     if isinstance(value, list):
-        return sorted((_lasting(each) for each in value), key=lambda each: json.dumps(each, sort_keys=True, default=str))
+        return sorted(
+            (_lasting(each) for each in value), key=lambda each: json.dumps(each, sort_keys=True, default=str)
+        )
     return value
 
 
@@ -101,11 +110,11 @@ def playbook(place: Path, machine: Machine, **changes: Any) -> Path:
     expect = {
         "baseline": "unencrypted",
         "fault": {"becomes": "ok", "within": "60s"},
-        "recovery": {"becomes": "unencrypted", "within": "30s"},
+        "recovery": {"becomes": changes.get("recovery", "unencrypted"), "within": "30s"},
     }
     waits = dict.fromkeys(("stop_within", "snapshot_within", "volume_within", "attach_within"), "20s")
     fault = {"instance": machine.id, "key": "alias/MyKMSKey", **waits, **changes.get("fault", {})}
-    looks = {"instance": machine.id, "key": "alias/MyKMSKey"}
+    looks = {"instance": machine.id, "key": "alias/MyKMSKey", **changes.get("probe", {})}
     text = {
         "playbook": "encrypt-root-volume",
         "probes": {"root": {"uses": "ec2.root_volume", "with": looks, "every": "100ms", "expect": expect}},
@@ -120,11 +129,23 @@ def playbook(place: Path, machine: Machine, **changes: Any) -> Path:
 class Run:
     """One ``gameday run --json``, to its end or to its crash."""
 
-    def __init__(self, place: Path, machine: Machine, *, at: str = "", log: Path | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        place: Path,
+        machine: Machine,
+        *,
+        at: str = "",
+        log: Path | None = None,
+        trouble_at: str = "",
+        rule: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> None:
         self.machine, self.journal = machine, place / f"{machine.name}.db"
         path = playbook(place, machine, **changes)
+        trouble = {"at": trouble_at, "lab": machine.account.url, "rule": rule or {}}
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GAMEDAY_", "XDG_"))}
         env = {**kept, "HOME": str(place), "CRASH_AT": at, "CRASH_LOG": str(log or "")}
+        env["CRASH_TROUBLE"] = json.dumps(trouble)
         words = ["run", str(path), "--target", f"lab={machine.account.url}", "--journal", str(self.journal), "--json"]
         done = subprocess.run(
             [sys.executable, str(CRASH), *words], env=env, cwd=place, capture_output=True, text=True, timeout=PATIENCE
