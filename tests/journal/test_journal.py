@@ -1,0 +1,221 @@
+"""The journal: durable, exclusive, and never misread."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from gameday.errors import HoldTaken, JournalError
+from gameday.journal import Owner, StepRecord
+from gameday.journal.sql import SqlJournal, default_place
+from gameday.sdk import Closed, HoldReleased, Note, RunFinished, Sealed, Verdict, chain_is_whole, seal
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    return str(tmp_path / "state" / "journal.db")
+
+
+@pytest.fixture
+def journal(place: str) -> SqlJournal:
+    kept = SqlJournal(place)
+    for run in ("aaaa1111", "bbbb2222"):
+        kept.open_run(run, "killswitch", Owner.this())
+    return kept
+
+
+def step(run: str = "aaaa1111", id_: str = "kms.disable_key/disable") -> StepRecord:
+    return StepRecord(
+        run=run,
+        id=id_,
+        uses="kms.disable_key",
+        params={"key": KEY},
+        step="disable",
+        resource=KEY,
+        rank=0,
+        chain=0,
+        order=0,
+        before={"state": "Enabled"},
+    )
+
+
+def test_the_file_is_for_its_owner_alone(journal: SqlJournal, place: str) -> None:
+    assert stat.S_IMODE(Path(place).stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path(place).parent.stat().st_mode) == 0o700
+
+
+def test_what_was_intended_is_there_after_the_process_is_killed(place: str, tmp_path: Path) -> None:
+    script = tmp_path / "die.py"
+    script.write_text(
+        "import os, sys\n"
+        "from tests.journal.test_journal import KEY, SqlJournal, Owner, step\n"
+        "journal = SqlJournal(sys.argv[1])\n"
+        "journal.open_run('aaaa1111', 'p', Owner.this())\n"
+        "journal.take_hold('aaaa1111', Owner.this(), KEY)\n"
+        "journal.intend(step())\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([sys.executable, script, place], env=env, check=False).returncode == -9
+    kept = SqlJournal(place)
+    [state] = kept.steps(only_open=True)
+    assert (state.record, state.state) == (step(), "intended")
+    assert kept.run("aaaa").owner.alive() is False
+
+
+def test_it_is_written_through_to_the_disk(journal: SqlJournal) -> None:
+    with journal._engine.connect() as db:
+        assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2, "FULL"
+
+
+def test_a_hold_is_exclusive_and_names_who_has_it(journal: SqlJournal) -> None:
+    journal.take_hold("aaaa1111", Owner.this(), KEY)
+    journal.take_hold("aaaa1111", Owner.this(), KEY)
+    with pytest.raises(HoldTaken, match=r"held by run aaaa1111 \(process \d+ on "):
+        journal.take_hold("bbbb2222", Owner.this(), KEY)
+    journal.release("bbbb2222", KEY)
+    assert [hold.run for hold in journal.holds()] == ["aaaa1111"], "only one's own hold can be given back"
+    journal.release("aaaa1111", KEY)
+    journal.take_hold("bbbb2222", Owner.this(), KEY)
+
+
+def test_of_many_who_ask_at_once_one_gets_the_hold(place: str) -> None:
+    SqlJournal(place)
+    won: list[str] = []
+
+    def ask(run: str) -> None:
+        try:
+            SqlJournal(place).take_hold(run, Owner.this(), KEY)
+        except HoldTaken:
+            return
+        won.append(run)
+
+    threads = [threading.Thread(target=ask, args=(f"run{n}",)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def test_nothing_is_intended_without_the_hold(journal: SqlJournal) -> None:
+    journal.take_hold("bbbb2222", Owner.this(), KEY)
+    with pytest.raises(HoldTaken, match="no longer this run's"):
+        journal.intend(step())
+    assert not journal.steps()
+
+
+def test_a_closed_step_stays_as_it_was_closed(journal: SqlJournal) -> None:
+    journal.take_hold("aaaa1111", Owner.this(), KEY)
+    journal.intend(step())
+    journal.injected("aaaa1111", step().id)
+    journal.close("aaaa1111", step().id, Closed.ABANDONED, "a human decided")
+    journal.close("aaaa1111", step().id, Closed.RESTORED, "too late")
+    journal.injected("aaaa1111", step().id)
+    [state] = journal.steps()
+    assert (state.state, state.closed, state.detail) == ("closed", "abandoned", "a human decided")
+
+
+def test_events_come_back_as_they_were(journal: SqlJournal) -> None:
+    first = seal("aaaa1111", 0, "2026-01-01T00:00:00+00:00", "", Note(at=0.5, text="one"))
+    second = seal("aaaa1111", 1, "2026-01-01T00:00:01+00:00", first.hash, HoldReleased(resource=KEY))
+    journal.record([first, second])
+    third = journal.append("aaaa1111", Note(at=9, text="after the end"))
+    assert journal.events("aaaa1111") == [first, second, third]
+    assert chain_is_whole(journal.events("aaaa1111"))
+
+
+@pytest.mark.parametrize("what", ["changed", "missing", "swapped"])
+def test_a_chain_that_was_tampered_with_is_seen(what: str) -> None:
+    events: list[Sealed] = []
+    for n in range(4):
+        previous = events[-1].hash if events else ""
+        events.append(seal("r", n, "2026-01-01T00:00:00+00:00", previous, Note(at=n, text=str(n))))
+    assert chain_is_whole(events)
+    if what == "changed":
+        events[1] = events[1].model_copy(update={"event": Note(at=1, text="something else")})
+    elif what == "missing":
+        del events[1]
+    else:
+        events[1], events[2] = events[2], events[1]
+    assert not chain_is_whole(events)
+
+
+def test_two_at_once_append_one_after_the_other(place: str, journal: SqlJournal) -> None:
+    def append() -> None:
+        other = SqlJournal(place)
+        for n in range(20):
+            other.append("aaaa1111", Note(at=n, text="x"))
+
+    threads = [threading.Thread(target=append) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    events = journal.events("aaaa1111")
+    assert len(events) == 60
+    assert chain_is_whole(events)
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(journal: SqlJournal) -> None:
+    finished = RunFinished(at=1, verdict=Verdict.PASSED, exit_code=0, story="Fine.")
+    journal.finish_run("aaaa1111", finished)
+    assert journal.run("aa").verdict == "passed"
+    with pytest.raises(JournalError, match=r"no run .* begins with 'zz'"):
+        journal.run("zz")
+    with pytest.raises(JournalError, match="more than one"):
+        journal.run("")
+
+
+def test_a_journal_of_another_version_is_refused_and_not_misread(journal: SqlJournal, place: str) -> None:
+    with sqlite3.connect(place) as db:
+        db.execute("UPDATE gameday_meta SET value = '99'")
+    with pytest.raises(JournalError, match="has version 99, and this gameday reads 1"):
+        SqlJournal(place)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be taken for one" * 40, b"\0" * 4096])
+def test_a_file_that_is_no_journal_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "journal.db"
+    file.write_bytes(content)
+    with pytest.raises(JournalError, match=r"the journal at .*journal\.db .*cannot be opened"):
+        SqlJournal(str(file))
+
+
+def test_a_journal_that_is_only_read_is_not_made(tmp_path: Path) -> None:
+    empty = SqlJournal(str(tmp_path / "none.db"), create=False)
+    assert empty.runs(5) == []
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_locked_journal_can_still_be_read(journal: SqlJournal, place: str) -> None:
+    with sqlite3.connect(place, isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert len(SqlJournal.runs(journal, 5)) == 2
+        db.execute("ROLLBACK")
+
+
+def test_the_place_is_the_variable_or_the_state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("GAMEDAY_JOURNAL", raising=False)
+    assert default_place() == str(tmp_path / "gameday" / "journal.db")
+    monkeypatch.setenv("GAMEDAY_JOURNAL", "/elsewhere.db")
+    assert default_place() == "/elsewhere.db"
+
+
+def test_an_owner_that_got_another_ones_number_is_not_taken_for_it() -> None:
+    me = Owner.this()
+    assert me.alive() is True
+    assert me.model_copy(update={"began": me.began - 1}).alive() is False
+    assert me.model_copy(update={"boot": "another boot"}).alive() is False
+    assert me.model_copy(update={"machine": "elsewhere"}).alive() is None
