@@ -36,19 +36,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gameday lab", description="An AWS on loopback that enforces its keys."
-    )
+    parser = argparse.ArgumentParser(prog="gameday lab", description="An AWS on loopback that enforces its keys.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port, 0 for any free one (default)")
     parser.add_argument("--preset", choices=PRESETS, default="instant", help="all delays at once")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KNOB=VALUE", help="one knob; repeatable"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="one knob; repeatable")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
-    parser.add_argument(
-        "--describe", action="store_true", help="list what the lab adds to moto, and its standing"
-    )
+    parser.add_argument("--describe", action="store_true", help="list what the lab adds to moto, and its standing")
     return parser
 
 

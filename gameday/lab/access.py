@@ -22,19 +22,13 @@ class Access:
     behaviours: tuple[Behaviour, ...] = (
         Behaviour("iam", "identity policies are enforced for users and assumed roles", "documented"),
         Behaviour("iam", "key policies are mandatory and bind the account's root too", "documented"),
-        Behaviour(
-            "iam", "kms:ViaService, kms:CallerAccount, kms:EncryptionContext:… are filled in", "documented"
-        ),
+        Behaviour("iam", "kms:ViaService, kms:CallerAccount, kms:EncryptionContext:… are filled in", "documented"),
         Behaviour("iam", "any unknown access key is the account's root", "invented"),
         Behaviour("iam", "root may assume roles; AWS refuses that", "invented"),
         Behaviour("iam", "aws:SecureTransport is true although the lab speaks HTTP", "invented"),
-        Behaviour(
-            "iam", "outside kms, s3 and instances, Resource in identity policies matches anything", "invented"
-        ),
+        Behaviour("iam", "outside kms, s3 and instances, Resource in identity policies matches anything", "invented"),
         Behaviour("iam", "permission boundaries and organisation policies are not looked at", "invented"),
-        Behaviour(
-            "kms", "a grant lets its grantee do what it lists; its constraints are not looked at", "invented"
-        ),
+        Behaviour("kms", "a grant lets its grantee do what it lists; its constraints are not looked at", "invented"),
     )
 
     def __init__(self, world: World) -> None:
@@ -201,9 +195,7 @@ def _unauthorized(call: Call, action: str, resource: str) -> AwsError:
     why = f"because no identity-based policy allows the {action} action"
     message = _sentence(call.who, action, resource, why)
     if call.protocol == "ec2":
-        return AwsError(
-            "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403
-        )
+        return AwsError("UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403)
     if call.protocol == "query":
         return AwsError("AccessDenied", message, 403)
     return AwsError("AccessDeniedException", message, 400)

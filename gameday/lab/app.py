@@ -63,9 +63,7 @@ class Lab:
         answer: Answer | None
         try:
             answer = self._in_trouble(call, trouble, line) if trouble else self.carry_out(call)
-        except (
-            Exception
-        ):  # a bug in the lab: said in its log, and answered as AWS says it, so that nobody hangs
+        except Exception:  # a bug in the lab: said in its log, and answered as AWS says it, so that nobody hangs
             log.exception("the lab failed at %s %s", call.service, call.operation)
             bug = AwsError("InternalFailure", "The gameday lab failed at this call; its log says where.", 500)
             answer = error_answer(bug, call.protocol, call.method, call.request_id)
@@ -88,9 +86,7 @@ class Lab:
             self._keep(call, answer)
             return answer
 
-    def perform(
-        self, service: str, operation: str, params: dict[str, Any], caller: Caller, region: str
-    ) -> Answer:
+    def perform(self, service: str, operation: str, params: dict[str, Any], caller: Caller, region: str) -> Answer:
         """Carry out a call that EventBridge Scheduler makes in a role's name."""
         call = service_call(service, operation, params, region)
         call.caller, call.invoked_by = caller, "scheduler.amazonaws.com"
@@ -194,9 +190,7 @@ class Lab:
         while len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
 
-    def _remember_call(
-        self, call: Call, answer: Answer | None, trouble: Trouble | None, began: float
-    ) -> None:
+    def _remember_call(self, call: Call, answer: Answer | None, trouble: Trouble | None, began: float) -> None:
         error = error_in(answer) if answer is not None else None
         self.world.calls.append(
             {

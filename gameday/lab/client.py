@@ -167,9 +167,7 @@ def start(preset: str = "instant", port: int = 0, **knobs: object) -> LabProcess
 
 
 def _why(tail: str) -> str:
-    told = [
-        line.removeprefix("gameday lab: ") for line in tail.splitlines() if line.startswith("gameday lab: ")
-    ]
+    told = [line.removeprefix("gameday lab: ") for line in tail.splitlines() if line.startswith("gameday lab: ")]
     return told[-1] if told else f"the lab did not start: {tail or 'it said nothing'}"
 
 

@@ -56,18 +56,12 @@ class CloudTrail:
     """CloudTrail's hooks; trails and their files are in ``trails``."""
 
     behaviours: tuple[Behaviour, ...] = (
-        Behaviour(
-            "cloudtrail", "LookupEvents: one attribute, newest first, 50 a page, delayed", "documented"
-        ),
-        Behaviour(
-            "cloudtrail", "every management call is recorded with the caller's request id", "documented"
-        ),
+        Behaviour("cloudtrail", "LookupEvents: one attribute, newest first, 50 a page, delayed", "documented"),
+        Behaviour("cloudtrail", "every management call is recorded with the caller's request id", "documented"),
         Behaviour("cloudtrail", "delivery takes exactly cloudtrail_delay", "invented"),
         Behaviour("cloudtrail", "KMS events of EC2 share the request id of the EC2 call", "recorded"),
         Behaviour("cloudtrail", "responseElements of EC2 calls are the answer's XML as JSON", "inferred"),
-        Behaviour(
-            "cloudtrail", "requestParameters of calls other than KMS, S3, EC2 are the call's own", "invented"
-        ),
+        Behaviour("cloudtrail", "requestParameters of calls other than KMS, S3, EC2 are the call's own", "invented"),
     )
 
     def __init__(self, world: World) -> None:

@@ -30,14 +30,10 @@ class Ebs:
         Behaviour("ebs", "AttachVolume with the key unusable: Client.CustomerKeyHasBeenRevoked", "recorded"),
         Behaviour("ebs", "DetachVolume works without InstanceId", "documented"),
         Behaviour("ebs", "volumes and snapshots carry the key's ARN; snapshots pass it on", "documented"),
-        Behaviour(
-            "ebs", "CreateVolume with the key unusable succeeds, and the volume vanishes", "documented"
-        ),
+        Behaviour("ebs", "CreateVolume with the key unusable succeeds, and the volume vanishes", "documented"),
         Behaviour("ebs", "a start records CreateGrant, Decrypt; a stop records RetireGrant", "recorded"),
         Behaviour("ebs", "a refused CreateGrant's record: no parameters, no resources", "inferred"),
-        Behaviour(
-            "ebs", "an already stopped instance's root may be attached and detached freely", "documented"
-        ),
+        Behaviour("ebs", "an already stopped instance's root may be attached and detached freely", "documented"),
     )
 
     def __init__(self, world: World, keys: Keys, access: Access) -> None:
@@ -139,15 +135,11 @@ class Ebs:
         try:
             return self._keys.find(call.region, name, call.who.account)
         except AwsError as error:
-            raise AwsError(
-                "InvalidParameterValue", f"Invalid value '{name}' for kmsKeyId. {error.message}"
-            ) from error
+            raise AwsError("InvalidParameterValue", f"Invalid value '{name}' for kmsKeyId. {error.message}") from error
 
     def _rewrite(self, call: Call, changes: dict[str, str]) -> None:
         call.params |= changes
-        call.params = {
-            name: value for name, value in call.params.items() if not (name in changes and value == "")
-        }
+        call.params = {name: value for name, value in call.params.items() if not (name in changes and value == "")}
         call.set_body(urlencode({"Action": call.operation, **call.params}).encode())
 
     # --- volumes and their keys

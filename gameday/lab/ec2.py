@@ -34,9 +34,7 @@ class Ec2:
         Behaviour("ec2", "StartInstances on stopping, terminated: IncorrectInstanceState", "documented"),
         Behaviour("ec2", "StopInstances before the first running: IncorrectInstanceState", "observed"),
         Behaviour("ec2", "starting without a root volume: IncorrectInstanceState, message text", "invented"),
-        Behaviour(
-            "ec2", "the key is looked at when StartInstances is called, not later in the boot", "invented"
-        ),
+        Behaviour("ec2", "the key is looked at when StartInstances is called, not later in the boot", "invented"),
         Behaviour("ec2", "EC2's grants on the key exist while the instance runs", "recorded"),
         Behaviour("ec2", "any ImageId launches; one Amazon Linux-like image is listed", "invented"),
     )
@@ -70,9 +68,7 @@ class Ec2:
                 return self._stop_all(call, instances)
             if call.operation == "TerminateInstances":
                 call.notes["previous"] = {instance.id: instance._state.name for instance in instances}
-                call.notes["grants"] = {
-                    instance.id: self._ebs.asks.grants_of(instance) for instance in instances
-                }
+                call.notes["grants"] = {instance.id: self._ebs.asks.grants_of(instance) for instance in instances}
             return None
         return self._ebs.before(call)
 

@@ -23,9 +23,7 @@ class Sts:
 
     behaviours: tuple[Behaviour, ...] = (
         Behaviour("sts", "GetCallerIdentity of an unknown access key is the account's root", "invented"),
-        Behaviour(
-            "sts", "AssumeRole needs a role that exists and whose trust policy allows it", "documented"
-        ),
+        Behaviour("sts", "AssumeRole needs a role that exists and whose trust policy allows it", "documented"),
     )
 
     def __init__(self, world: World) -> None:
@@ -72,9 +70,7 @@ class Iam:
     """IAM's hooks: the policy simulator, which moto lacks."""
 
     behaviours: tuple[Behaviour, ...] = (
-        Behaviour(
-            "iam", "SimulatePrincipalPolicy by identity policies; ResourcePolicy for users only", "documented"
-        ),
+        Behaviour("iam", "SimulatePrincipalPolicy by identity policies; ResourcePolicy for users only", "documented"),
         Behaviour("iam", "the simulator does not see key policies of KMS by itself", "documented"),
     )
 
@@ -113,9 +109,7 @@ class Iam:
         inner = f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
         return xml_answer(_result(IAM, call.operation, inner))
 
-    def _result_of(
-        self, caller: Caller, action: str, resource: str, policy: str, context: dict[str, str]
-    ) -> str:
+    def _result_of(self, caller: Caller, action: str, resource: str, policy: str, context: dict[str, str]) -> str:
         request = Request(action, "" if resource == "*" else resource, caller, context)
         said = self._access.identity(request)
         own = judge(policy, request, resource_policy=True) if policy else None

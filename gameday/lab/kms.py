@@ -280,6 +280,4 @@ def trail_view(call: Call, answer: Answer) -> tuple[dict[str, Any] | None, dict[
 
 
 def _lowered(data: Any) -> dict[str, Any]:
-    return (
-        {name[:1].lower() + name[1:]: value for name, value in data.items()} if isinstance(data, dict) else {}
-    )
+    return {name[:1].lower() + name[1:]: value for name, value in data.items()} if isinstance(data, dict) else {}

@@ -52,9 +52,7 @@ class MotoWorld:
         environ["CONTENT_LENGTH"] = str(len(call.body))
         answer = Answer()
 
-        def start(
-            status: str, headers: list[tuple[str, str]], _exc_info: object = None
-        ) -> Callable[[bytes], None]:
+        def start(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> Callable[[bytes], None]:
             answer.status, answer.headers = int(status.split(" ", 1)[0]), list(headers)
             return lambda _: None
 

@@ -38,9 +38,7 @@ def check(call: Call, moto: MotoWorld) -> None:
     if wall() > began + timedelta(seconds=lasts):
         raise AwsError("AccessDenied", "Request has expired", 403)
     secret = moto.secret_of(call.access_key) or KNOWN.get(call.access_key)
-    if secret is not None and not hmac.compare_digest(
-        _signature(call, secret), call.query["X-Amz-Signature"]
-    ):
+    if secret is not None and not hmac.compare_digest(_signature(call, secret), call.query["X-Amz-Signature"]):
         raise AwsError(
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided. "

@@ -33,13 +33,9 @@ class S3:
         Behaviour("s3", "Get with the key pending deletion: 400 KMS.KMSInvalidStateException", "recorded"),
         Behaviour("s3", "Put with an unknown key: 400 KMS.NotFoundException", "recorded"),
         Behaviour("s3", "HeadObject does not ask KMS, unless checksum mode asks for decryption", "inferred"),
-        Behaviour(
-            "s3", "aws:kms without a key uses alias/aws/s3; objects report the key's ARN", "documented"
-        ),
+        Behaviour("s3", "aws:kms without a key uses alias/aws/s3; objects report the key's ARN", "documented"),
         Behaviour("s3", "a warm bucket key outlives DisableKey for bucket_key_ttl per principal", "observed"),
-        Behaviour(
-            "s3", "multipart: CreateMultipartUpload asks for the data key, parts decrypt it", "documented"
-        ),
+        Behaviour("s3", "multipart: CreateMultipartUpload asks for the data key, parts decrypt it", "documented"),
         Behaviour("s3", "KMS events of S3 have invokedBy 'AWS Internal' and S3's own request id", "inferred"),
     )
 
@@ -92,9 +88,7 @@ class S3:
             key = self._keys.find(bucket.region_name, name, call.who.account)
         except AwsError as error:
             raise AwsError(f"KMS.{error.code}", error.message) from error
-        bucket_key = (
-            call.header(SSE_BUCKET_KEY) or str(rule.get("BucketKeyEnabled", "false"))
-        ).lower() == "true"
+        bucket_key = (call.header(SSE_BUCKET_KEY) or str(rule.get("BucketKeyEnabled", "false"))).lower() == "true"
         self._ask(call, "GenerateDataKey", key, call.bucket, call.key, bucket_key)
         call.set_header(SSE, kind)
         call.set_header(SSE_KEY, key.arn)

@@ -16,9 +16,7 @@ from .world import Behaviour, World
 if TYPE_CHECKING:
     from .call import Call
 
-SIGV4 = (
-    "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4."
-)
+SIGV4 = "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4."
 SWITCHES = ("block_public_acls", "ignore_public_acls", "block_public_policy", "restrict_public_buckets")
 ANYBODY = ("public-read", "public-read-write", "authenticated-read")
 GROUPS = (b"groups/global/AllUsers", b"groups/global/AuthenticatedUsers")
@@ -54,9 +52,7 @@ class S3Doors:
             presign.check(call, self._world.moto)
         if call.signed:
             refusal = self._access.s3(call, _policy(bucket))
-            if refusal is not None and (
-                bucket is not None or call.operation in {"ListBuckets", "CreateBucket"}
-            ):
+            if refusal is not None and (bucket is not None or call.operation in {"ListBuckets", "CreateBucket"}):
                 raise refusal
         elif bucket is not None:
             self._anonymous(call, bucket)
@@ -64,9 +60,7 @@ class S3Doors:
             raise AwsError("InvalidArgument", SIGV4, 400)
         if call.signed != "header":
             # moto has its own, simpler idea of who is let in; the lab has decided already.
-            call.set_header(
-                "Authorization", "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request"
-            )
+            call.set_header("Authorization", "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request")
         if bucket is not None:
             self._check_change(call, bucket)
         return None
@@ -91,9 +85,7 @@ class S3Doors:
         if not self._open_to_all(call, bucket):
             raise AwsError("AccessDenied", "Access Denied", 403)
         if call.operation == "GetObject" and self._object(call) is None:
-            raise AwsError(
-                "AccessDenied", "Access Denied", 403
-            )  # only who may list learns that it is missing
+            raise AwsError("AccessDenied", "Access Denied", 403)  # only who may list learns that it is missing
         if self._needs_sigv4(call):
             raise AwsError("InvalidArgument", SIGV4, 400)
 
@@ -141,13 +133,9 @@ class S3Doors:
         if call.operation in {"PutBucketAcl", "PutObjectAcl"} or self._sets_acl(call):
             canned = call.header("x-amz-acl")
             enforced = _ownership(bucket) == "BucketOwnerEnforced"
-            if enforced and not (
-                canned in OWN_ACLS and not call.operation.endswith("Acl") and not _grants(call)
-            ):
+            if enforced and not (canned in OWN_ACLS and not call.operation.endswith("Acl") and not _grants(call)):
                 raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
-            public = (
-                canned in ANYBODY or any(group in call.body for group in GROUPS) or _grants(call, public=True)
-            )
+            public = canned in ANYBODY or any(group in call.body for group in GROUPS) or _grants(call, public=True)
             if public and self._blocks(bucket, "block_public_acls"):
                 raise AwsError("AccessDenied", "Access Denied", 403)
         elif call.operation == "PutBucketPolicy":
@@ -162,9 +150,7 @@ class S3Doors:
         try:
             statements = parse(text, resource_policy=True)
         except MalformedError as error:
-            raise AwsError(
-                "MalformedPolicy", f"Policies must be valid JSON and well formed: {error}", 400
-            ) from error
+            raise AwsError("MalformedPolicy", f"Policies must be valid JSON and well formed: {error}", 400) from error
         home = f"arn:aws:s3:::{call.bucket}"
         for statement in statements:
             if not all(r == home or r.startswith((f"{home}/", f"{home}*")) for r in statement.resources):

@@ -36,9 +36,7 @@ OBJECT_PARTS = {
 VERBS = {"GET": "Get", "PUT": "Put", "DELETE": "Delete", "HEAD": "Head", "POST": "Post"}
 
 
-def s3_operation(
-    method: str, bucket: str, key: str, query: Mapping[str, str], header: Callable[[str], str]
-) -> str:
+def s3_operation(method: str, bucket: str, key: str, query: Mapping[str, str], header: Callable[[str], str]) -> str:
     """The API's name for this request."""
     if not bucket:
         return "ListBuckets"

@@ -83,9 +83,7 @@ class Scheduler:
         target = data.get("Target") or {}
         found = UNIVERSAL.fullmatch(str(target.get("Arn", "")))
         if found and found.group(2).startswith(READ_ONLY):
-            raise AwsError(
-                "ValidationException", f"{target['Arn']} is not a supported universal target.", 400
-            )
+            raise AwsError("ValidationException", f"{target['Arn']} is not a supported universal target.", 400)
         expression = str(data.get("ScheduleExpression", ""))
         if not (AT.fullmatch(expression) or RATE.fullmatch(expression) or expression.startswith("cron(")):
             raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.", 400)
@@ -126,14 +124,10 @@ class Scheduler:
             operation = found.group(2)[:1].upper() + found.group(2)[1:]
             caller.arn = f"arn:aws:sts::{caller.account}:assumed-role/{caller.name}/{name}"
             caller.role_id, caller.principal_id = caller.principal_id, f"{caller.principal_id}:{name}"
-            answer = self._perform(
-                found.group(1), operation, json.loads(target.get("Input") or "{}"), caller, region
-            )
+            answer = self._perform(found.group(1), operation, json.loads(target.get("Input") or "{}"), caller, region)
             if error_in(answer) and tries > 0:
                 again = self._fire
-                self._world.agenda.after(
-                    RETRY_AFTER, lambda: again(region, group, name, turn, data, tries - 1)
-                )
+                self._world.agenda.after(RETRY_AFTER, lambda: again(region, group, name, turn, data, tries - 1))
                 return
         once = AT.fullmatch(str(data["ScheduleExpression"]))
         if once and data.get("ActionAfterCompletion") == "DELETE":

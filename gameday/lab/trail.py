@@ -37,9 +37,7 @@ class Event:
     @property
     def resources(self) -> list[dict[str, str]]:
         """What LookupEvents lists."""
-        found = [
-            {"ResourceType": r["type"], "ResourceName": r["ARN"]} for r in self.record.get("resources") or []
-        ]
+        found = [{"ResourceType": r["type"], "ResourceName": r["ARN"]} for r in self.record.get("resources") or []]
         params = self.record.get("requestParameters") or {}
         instances = {
             item["instanceId"]
@@ -106,11 +104,7 @@ class Trail:
     def delivered(self) -> list[Event]:
         """What LookupEvents may show, newest first."""
         now = self._agenda.now()
-        return [
-            event
-            for event in reversed(self.events)
-            if event.visible_at <= now and event.record["managementEvent"]
-        ]
+        return [event for event in reversed(self.events) if event.visible_at <= now and event.record["managementEvent"]]
 
     def api_call(
         self,
@@ -124,9 +118,7 @@ class Trail:
         key_arn: str = "",
     ) -> None:
         """Record the call that someone made."""
-        record = _record(
-            identity_of(call.who, call.invoked_by), source, call.operation, call.region, call.who.account
-        )
+        record = _record(identity_of(call.who, call.invoked_by), source, call.operation, call.region, call.who.account)
         record["sourceIPAddress"] = call.invoked_by or call.source_ip
         record["userAgent"] = call.invoked_by or call.user_agent
         record["requestID"] = call.request_id
@@ -136,9 +128,7 @@ class Trail:
 
     def data_event(self, call: Call, error: tuple[str, str] | None, read_only: bool) -> None:
         """Record an S3 object call, for the trails that select it."""
-        record = _record(
-            identity_of(call.who), "s3.amazonaws.com", call.operation, call.region, call.who.account
-        )
+        record = _record(identity_of(call.who), "s3.amazonaws.com", call.operation, call.region, call.who.account)
         record |= {
             "sourceIPAddress": call.source_ip,
             "userAgent": call.user_agent,

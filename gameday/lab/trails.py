@@ -23,23 +23,15 @@ class Trails:
     """The hooks of trails; LookupEvents is in ``cloudtrail``."""
 
     behaviours: tuple[Behaviour, ...] = (
-        Behaviour(
-            "cloudtrail", "a logging trail writes gz files under AWSLogs/… to its bucket", "documented"
-        ),
+        Behaviour("cloudtrail", "a logging trail writes gz files under AWSLogs/… to its bucket", "documented"),
         Behaviour(
             "cloudtrail",
             "event selectors: ReadWriteType, ExcludeManagementEventSources, S3 data",
             "documented",
         ),
-        Behaviour(
-            "cloudtrail", "of advanced selectors eventCategory, eventSource and readOnly count", "invented"
-        ),
-        Behaviour(
-            "cloudtrail", "the trail's bucket needs no policy, its files are not encrypted", "invented"
-        ),
-        Behaviour(
-            "cloudtrail", "files come every cloudtrail_file_interval; at 0 when someone reads", "invented"
-        ),
+        Behaviour("cloudtrail", "of advanced selectors eventCategory, eventSource and readOnly count", "invented"),
+        Behaviour("cloudtrail", "the trail's bucket needs no policy, its files are not encrypted", "invented"),
+        Behaviour("cloudtrail", "files come every cloudtrail_file_interval; at 0 when someone reads", "invented"),
     )
 
     def __init__(self, world: World) -> None:
@@ -129,10 +121,7 @@ def _basic(selector: dict[str, Any], event: Event, management: bool) -> bool:
         return False
     if management:
         excluded = selector.get("ExcludeManagementEventSources") or []
-        return (
-            bool(selector.get("IncludeManagementEvents", True))
-            and event.record["eventSource"] not in excluded
-        )
+        return bool(selector.get("IncludeManagementEvents", True)) and event.record["eventSource"] not in excluded
     arns = [r["ARN"] for r in event.record.get("resources") or []]
     wanted = [
         value

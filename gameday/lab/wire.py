@@ -83,9 +83,7 @@ def _json_error(error: AwsError, _: str) -> Answer:
 
 def _rest_json_error(error: AwsError, _: str) -> Answer:
     body = json.dumps({"Message": error.message, "message": error.message}).encode()
-    return Answer(
-        error.status, [("Content-Type", "application/json"), ("x-amzn-ErrorType", error.code)], body
-    )
+    return Answer(error.status, [("Content-Type", "application/json"), ("x-amzn-ErrorType", error.code)], body)
 
 
 def _query_error(error: AwsError, request_id: str) -> Answer:
