@@ -106,19 +106,21 @@ def schema() -> None:
 
 
 @gameday.command()
-def probes() -> None:
+@click.option("--markdown", is_flag=True, help="As docs/probes.md is made.")
+def probes(markdown: bool) -> None:
     """List the probes: what each looks at, its parameters and permissions."""
     from gameday.cli.catalogue import print_parts
 
-    print_parts("probes")
+    print_parts("probes", markdown=markdown)
 
 
 @gameday.command()
-def faults() -> None:
+@click.option("--markdown", is_flag=True, help="As docs/faults.md is made.")
+def faults(markdown: bool) -> None:
     """List the faults: what each breaks and how it is undone, its parameters and permissions."""
     from gameday.cli.catalogue import print_parts
 
-    print_parts("faults")
+    print_parts("faults", markdown=markdown)
 
 
 @gameday.command()

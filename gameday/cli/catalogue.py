@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from textwrap import indent
 
 import click
 
 from gameday.cli.variables import read_vars
 from gameday.errors import PlaybookInvalid
-from gameday.playbook import find, json_schema, load
-from gameday.sdk import FAULTS, PROBES, Part
+from gameday.playbook import field_docs, find, json_schema, load
+from gameday.sdk import FAULTS, PROBES, Part, format_duration
 
 
 def validate_playbooks(names: Sequence[str], var: Sequence[str]) -> None:
@@ -34,15 +36,42 @@ def print_schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-def print_parts(kind: str) -> None:
+def print_parts(kind: str, *, markdown: bool) -> None:
     """Print each probe or fault with its documentation, parameters and permissions."""
     parts: list[type[Part]] = [*PROBES.values()] if kind == "probes" else [*FAULTS.values()]
+    if markdown:
+        click.echo(f"# The {kind}\n\n_Made by `gameday {kind} --markdown`; a test holds it to the code._")
     for number, part in enumerate(parts):
-        click.echo(("\n" if number else "") + click.style(part.uses, bold=True))
-        for line in (inspect.getdoc(part) or "").splitlines():
-            click.echo(f"  {line}".rstrip())
-        for name, field in part.model_fields.items():
-            needed = "required" if field.is_required() else f"default {field.get_default()!s}"
-            said = f": {field.description}" if field.description else ""
-            click.echo(f"  - {name} ({needed}){said}")
-        click.echo(f"  permissions: {', '.join(part.permissions) or 'none'}")
+        if markdown:
+            click.echo(f"\n## `{part.uses}`\n\n{_about(part)}\n")
+            click.echo("| parameter | default | meaning |\n|---|---|---|")
+            for name, default, said in _parameters(part):
+                click.echo(f"| `{name}` | {default} | {said} |")
+            click.echo(f"\nPermissions: {', '.join(f'`{one}`' for one in part.permissions) or 'none'}")
+        else:
+            click.echo(("\n" if number else "") + click.style(part.uses, bold=True))
+            click.echo(indent(_about(part), "  "))
+            for name, default, said in _parameters(part):
+                click.echo(f"  - {name} ({default})" + (f": {said}" if said else ""))
+            click.echo(f"  permissions: {', '.join(part.permissions) or 'none'}")
+
+
+def _about(part: type[Part]) -> str:
+    return inspect.getdoc(part) or ""
+
+
+def _parameters(part: type[Part]) -> Iterator[tuple[str, str, str]]:
+    """Each parameter's name, default and meaning, in one line each."""
+    said = field_docs(part)
+    for name, field in part.model_fields.items():
+        default = "required" if field.is_required() else _written(field.get_default(call_default_factory=False))
+        yield name, default, " ".join((field.description or said.get(name, "")).split())
+
+
+def _written(value: object) -> str:
+    """A default as a playbook would write it."""
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(str(one) for one in value) or "none"
+    return str(value) if value not in ("", None) else "none"

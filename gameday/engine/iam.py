@@ -33,8 +33,8 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
         run += [(action, scope.of(action, part)) for action in part.permissions]
     back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     for id_, step in plan.steps.items():
-        part = _owner(plan, id_)
-        back += [(a, scope.of(a, part)) for a in (*step.calls.undo, *step.calls.read)]
+        owner = _owner(plan, id_)
+        back += [(a, scope.of(a, owner)) for a in (*step.calls.undo, *step.calls.read)]
     return {"run": _policy([*run, *_changes(plan, scope)]), "rollback": _policy(back)}
 
 

@@ -21,7 +21,7 @@ from gameday.playbook._model import (
     StageUse,
 )
 from gameday.playbook._text import Timing
-from gameday.sdk import FAULTS, PROBES, STAGES, Fault, Probe, StageStep
+from gameday.sdk import FAULTS, PROBES, STAGES, Fault, Part, Probe, StageStep
 
 __all__ = [
     "Expect",
@@ -32,6 +32,7 @@ __all__ = [
     "ProbeUse",
     "StageUse",
     "Timing",
+    "field_docs",
     "find",
     "json_schema",
     "load",
@@ -69,3 +70,10 @@ def json_schema(
     from gameday.playbook._schema import schema
 
     return schema(probes, faults, stages)
+
+
+def field_docs(part: type[Part]) -> dict[str, str]:
+    """What each parameter of a probe, fault or stage step means: the docstrings below its fields."""
+    from gameday.playbook import _schema
+
+    return _schema.field_docs(part)

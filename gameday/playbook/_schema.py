@@ -118,13 +118,13 @@ def _part(name: str, part: type[Part]) -> Schema:
     except PydanticInvalidForJsonSchema:  # a part may have fields that only its own code understands
         return {"type": "object", "description": inspect.getdoc(part) or name}
     properties = mapping(made.get("properties", {}))
-    for field, said in _said(part).items():
+    for field, said in field_docs(part).items():
         if field in properties:
             properties[field] = {"description": said, **mapping(properties[field])}
     return {**made, "description": inspect.getdoc(part) or name, "properties": properties}
 
 
-def _said(part: type[Part]) -> dict[str, str]:
+def field_docs(part: type[Part]) -> dict[str, str]:
     """The docstrings below a part's fields.
 
     pydantic could collect them too, but whenever the class is made, and so in every run that never asks.
