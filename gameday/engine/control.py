@@ -46,11 +46,11 @@ from gameday.machine.inputs import (
 )
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import StepHands
+from gameday.rollback.recovery import HEARTBEAT
 from gameday.sdk import AnyEvent, Phase, PhaseEntered, RunFinished, RunStarted, Verdict
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 5.0
 LONGEST_WAIT = 0.5
 EXPORTERS_MAY_TAKE = 2.0
 JOURNAL_MAY_TAKE = 6.0
@@ -140,7 +140,7 @@ class Control(threading.Thread):
             self._carry_out(command)
 
     def _beat(self) -> None:
-        if self._clock() - self._beaten >= HEARTBEAT_SECONDS:
+        if self._clock() - self._beaten >= HEARTBEAT:
             self._beaten = self._clock()
             self._writer.write(lambda journal: journal.heartbeat(self._job.run))
 
@@ -214,7 +214,7 @@ class Control(threading.Thread):
                     refused,
                 )
             case RecordInjected():
-                self._writer.write(lambda journal: journal.injected(run, step))
+                self._writer.write(lambda journal: journal.injected(run, step, certain=command.certain))
             case CloseStep():
                 self._close_step(command)
             case _:

@@ -56,7 +56,7 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
     uses_in_order = sorted(uses, key=lambda use: not isinstance(use.part, InvasiveProbe))
     pinned = {use.name: pin(use.part, aws, known) for use in uses_in_order}
     probes = {use.name: pinned[use.name] for use in uses}
-    steps = _steps(faults, probes, run)
+    steps = _steps(faults, probes, run, playbook.timing.settle.total_seconds())
     records = {record.id: record for record, _ in steps}
     kept = {chain for chain, use in enumerate(playbook.faults) if use.keep}
     spec = Spec(
@@ -83,7 +83,9 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
 LIMITS = ("effect_within", "hold", "max_fault", "rollback_within", "recover_within", "evidence_within")
 
 
-def _steps(faults: tuple[Fault, ...], probes: Mapping[str, Probe], run: str) -> list[tuple[StepRecord, Step]]:
+def _steps(
+    faults: tuple[Fault, ...], probes: Mapping[str, Probe], run: str, settle: float
+) -> list[tuple[StepRecord, Step]]:
     """Every undo step with its place; a chain is one fault's or one probe's steps."""
     chains: list[tuple[str, Part, tuple[Step, ...], str]] = []
     for number, fault in enumerate(faults, 1):
@@ -104,6 +106,7 @@ def _steps(faults: tuple[Fault, ...], probes: Mapping[str, Probe], run: str) -> 
                 order=order,
                 before={},
                 probe=probe,
+                settle=settle,
             ),
             step,
         )

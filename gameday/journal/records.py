@@ -54,6 +54,8 @@ class StepRecord(Record):
     order: int
     before: dict[str, JsonValue]
     probe: str = ""
+    settle: float = 10.0
+    """Seconds for which a call without an answer may still land."""
 
 
 class StepState(Record):
@@ -106,8 +108,8 @@ class Journal(Protocol):
     def intend(self, record: StepRecord) -> None:
         """Write down an undo step, durably, before its change; raises HoldTaken when the hold is not the run's."""
 
-    def injected(self, run: str, step: str) -> None:
-        """Note that the change was made, or may have been."""
+    def injected(self, run: str, step: str, *, certain: bool) -> None:
+        """Note that the change was made; without ``certain`` it may have been, or may still be."""
 
     def close(self, run: str, step: str, closed: Closed, detail: str) -> None:
         """Note how the step was closed; closing a closed step changes nothing."""

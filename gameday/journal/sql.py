@@ -188,9 +188,9 @@ class SqlJournal:
                 raise HoldTaken(f"the hold on {record.resource} is no longer this run's; nothing may be changed")
             db.execute(insert(schema.steps).values(**row, intended_at=now()))
 
-    def injected(self, run: str, step: str) -> None:
-        """Note that the change was made, or may have been."""
-        self._update_step(run, step, state="injected", injected_at=now())
+    def injected(self, run: str, step: str, *, certain: bool) -> None:
+        """Note that the change was made; without ``certain`` it may have been, or may still be."""
+        self._update_step(run, step, state="injected" if certain else "intended", injected_at=now())
 
     def close(self, run: str, step: str, closed: Closed, detail: str) -> None:
         """Note how the step was closed."""

@@ -97,7 +97,7 @@ def on_step(turn: Turn, event: StepInput) -> str:
 
 def _injected(turn: Turn, event: Injected, asked: float, settle_until: float) -> None:
     turn.step(event.step, Readiness.INJECTED, settle_until=settle_until)
-    turn.out.append(RecordInjected(event.step))
+    turn.out.append(RecordInjected(event.step, event.certain))
     turn.emit(
         StepInjected(
             step=event.step,
@@ -117,7 +117,7 @@ def touch(turn: Turn, probe: str) -> None:
             continue
         step = turn.run.steps[spec.id]
         if step.readiness is Readiness.INTENDED:
-            turn.out.append(RecordInjected(spec.id))
+            turn.out.append(RecordInjected(spec.id, certain=False))  # it goes on while the probe looks
             turn.emit(StepInjected(step=spec.id, asked=turn.now, answered=turn.now, certain=True, detail=f"by {probe}"))
         turn.step(spec.id, Readiness.INJECTED, asked=turn.now, settle_until=inf)
 

@@ -70,7 +70,9 @@ class Inject(StepCommand):
 
 @dataclass(frozen=True, slots=True)
 class RecordInjected(StepCommand):
-    """Write down that the change was made; nothing waits for it."""
+    """Write down that the change was made, and whether that is over for certain; nothing waits for it."""
+
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from gameday.sdk import (
 )
 
 BY = "gameday rollback"
+HEARTBEAT = 5.0
+"""A run may have lived, and called, for so long after it last said that it is alive; seconds."""
 
 
 def recover(
@@ -52,7 +54,8 @@ def recover(
         with _noting(untold):
             journal.close(run, command.step, command.closed, command.detail)
 
-    undoing = tuple(_undoing(state, wall, timing) for state in open_)
+    alive_at = journal.run(run).heartbeat_at
+    undoing = tuple(_undoing(state, alive_at, wall, timing) for state in open_)
     state = roll_back(
         undoing,
         steps,
@@ -98,7 +101,7 @@ def _rebuild(state: StepState) -> Step:
         ) from error
 
 
-def _undoing(state: StepState, wall: datetime, timing: Timing) -> Undoing:
+def _undoing(state: StepState, alive_at: str, wall: datetime, timing: Timing) -> Undoing:
     record = state.record
     spec = StepSpec(
         id=record.id,
@@ -110,10 +113,15 @@ def _undoing(state: StepState, wall: datetime, timing: Timing) -> Undoing:
         order=record.order,
         probe=record.probe,
     )
-    # The dead run's call may still land for as long after its intent as a live one's would.
-    age = (wall - datetime.fromisoformat(state.injected_at or state.intended_at)).total_seconds()
-    left = timing.call_limit + timing.settle - age
-    return Undoing(spec, record.before, settle_until=max(0.0, left))
+    return Undoing(spec, record.before, settle_until=_may_land_for(state, alive_at, wall, timing))
+
+
+def _may_land_for(state: StepState, alive_at: str, wall: datetime, timing: Timing) -> float:
+    """Seconds for which a call of the dead run may still land: none when its inject had been answered."""
+    if state.state == "injected":
+        return 0.0
+    last = max(datetime.fromisoformat(at) for at in (state.intended_at, state.injected_at, alive_at) if at)
+    return max(0.0, HEARTBEAT + timing.call_limit + state.record.settle - (wall - last).total_seconds())
 
 
 def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], emit: Callable[[AnyEvent], None]) -> None:

@@ -118,10 +118,10 @@ def test_nothing_is_intended_without_the_hold(journal: SqlJournal) -> None:
 def test_a_closed_step_stays_as_it_was_closed(journal: SqlJournal) -> None:
     journal.take_hold("aaaa1111", Owner.this(), KEY)
     journal.intend(step())
-    journal.injected("aaaa1111", step().id)
+    journal.injected("aaaa1111", step().id, certain=True)
     journal.close("aaaa1111", step().id, Closed.ABANDONED, "a human decided")
     journal.close("aaaa1111", step().id, Closed.RESTORED, "too late")
-    journal.injected("aaaa1111", step().id)
+    journal.injected("aaaa1111", step().id, certain=True)
     [state] = journal.steps()
     assert (state.state, state.closed, state.detail) == ("closed", "abandoned", "a human decided")
 
