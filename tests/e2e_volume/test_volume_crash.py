@@ -99,4 +99,5 @@ def test_wherever_it_is_killed_the_rollback_boots_it_from_its_old_volume(
 
 
 def test_the_command_itself_restores_what_a_killed_run_has_left(crashes: Crashes) -> None:
-    crashes.all_of(["answered DetachVolume #1", "answered AttachVolume #1", "posted Injected #8"], by_command)
+    more = ["answered DetachVolume #1", "posted Injected #8"] if EVERYTHING else []
+    crashes.all_of(["answered AttachVolume #1", *more], by_command)
