@@ -1,8 +1,8 @@
 """gameday beside Chaos Toolkit, in the same minute on the same machine: help, validate, and a run without pauses.
 
-Installs Chaos Toolkit into a virtual environment of its own under ``.bench/``. Exits non-zero when a bar is missed:
-``--help`` at least twice as fast, ``validate`` faster, a run at most 1.5 times as long. Ratios of medians; the runs
-of both tools alternate, so that a busy machine is busy for both.
+Installs both, as their users would, into virtual environments of their own under ``.bench/``. Exits non-zero
+when a bar is missed: ``--help`` at least twice as fast, ``validate`` faster, a run at most 1.5 times as long. Ratios of
+medians; the runs of both tools alternate, so that a busy machine is busy for both.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BENCH = HERE.parent / ".bench"
-GAMEDAY = Path(sys.executable).with_name("gameday")
+GAMEDAY = BENCH / "gameday" / "bin" / "gameday"
 CHAOS = BENCH / "chaostoolkit" / "bin" / "chaos"
 ROUNDS = 9
 
 
-def install_chaostoolkit() -> None:
-    if not CHAOS.exists():
-        subprocess.run([sys.executable, "-m", "venv", CHAOS.parents[1]], check=True)
-        pip = CHAOS.with_name("pip")
-        subprocess.run([pip, "install", "-q", "chaostoolkit==1.19.0", "chaostoolkit-lib==1.44.0", "boto3"], check=True)
+def install(command: Path, *packages: str | Path) -> None:
+    if not command.exists():
+        subprocess.run([sys.executable, "-m", "venv", command.parents[1]], check=True)
+    subprocess.run([command.with_name("pip"), "install", "-q", *packages], check=True)
 
 
 def seconds(command: list[str | Path], env: dict[str, str]) -> float:
@@ -55,7 +54,8 @@ def compare(what: str, ours: list[str | Path], theirs: list[str | Path], env: di
 def main() -> None:
     from gameday.lab import start
 
-    install_chaostoolkit()
+    install(CHAOS, "chaostoolkit==1.19.0", "chaostoolkit-lib==1.44.0", "boto3")
+    install(GAMEDAY, HERE.parent)
     files = HERE / "chaostoolkit"
     with tempfile.TemporaryDirectory() as scratch, start("instant") as lab:
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}

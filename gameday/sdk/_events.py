@@ -9,42 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from gameday.sdk._observation import Observation
-
-
-class Phase(StrEnum):
-    """Where an expectation applies; preflight and rollback are the engine's own."""
-
-    PREFLIGHT = "preflight"
-    BASELINE = "baseline"
-    FAULT = "fault"
-    ROLLBACK = "rollback"
-    RECOVERY = "recovery"
-    EVIDENCE = "evidence"
-
-
-class Verdict(StrEnum):
-    """How a run ended."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    INCONCLUSIVE = "inconclusive"
-    ABORTED = "aborted"
-    REFUSED = "refused"
-
-
-class Closed(StrEnum):
-    """How an undo step was closed."""
-
-    RESTORED = "restored"
-    DRIFTED = "drifted"
-    KEPT = "kept"
-    ABANDONED = "abandoned"
+from gameday.sdk._words import Closed, Phase, Verdict
 
 
 class Interval(BaseModel):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
-from gameday.sdk._events import Sealed
+if TYPE_CHECKING:
+    from gameday.sdk._events import Sealed
 
 
 class Exporter(ABC):
