@@ -18,6 +18,7 @@ from gameday.errors import Refused
 from gameday.lab import LabControl
 from gameday.sdk import STAGES
 from gameday.stages.ec2_instance import Ec2Instance
+from gameday.stages.iam_role import IamRole
 from gameday.stages.kms_key import KmsKey
 from gameday.stages.s3_object import S3Object, clock_png
 
@@ -39,6 +40,7 @@ def test_they_are_found_by_name() -> None:
         "kms.key": KmsKey,
         "s3.object": S3Object,
         "ec2.instance": Ec2Instance,
+        "iam.role": IamRole,
     }
 
 
