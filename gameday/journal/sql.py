@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
@@ -77,7 +77,8 @@ class SqlJournal:
 
     def _prepare(self) -> None:
         with self._engine.begin() as db:
-            schema.metadata.create_all(db)
+            if not inspect(db).has_table(schema.meta.name):
+                schema.metadata.create_all(db)
             found = db.execute(select(schema.meta.c.value).where(schema.meta.c.name == "schema")).scalar()
             if found is None:
                 db.execute(insert(schema.meta).values(name="schema", value=str(schema.VERSION)))
