@@ -49,7 +49,7 @@ class Access:
         if call.service == "kms":
             self._check_kms(call, key)
         elif call.service != "s3" and caller.kind not in {"Root", "Anonymous"}:
-            action = f"{call.service}:{call.operation}"
+            action = _action(call.service, call.operation)
             if call.service == "sts" and call.operation == "AssumeRole":
                 return  # the role's trust policy decides: see ``sts``
             if action in ALWAYS or "/" in action:
@@ -199,3 +199,10 @@ def _unauthorized(call: Call, action: str, resource: str) -> AwsError:
     if call.protocol == "query":
         return AwsError("AccessDenied", message, 403)
     return AwsError("AccessDeniedException", message, 400)
+
+
+def _action(service: str, operation: str) -> str:
+    """IAM's name of a call; S3 Control's are S3's, with the account in them."""
+    if service != "s3control":
+        return f"{service}:{operation}"
+    return f"s3:{operation.replace('PublicAccessBlock', 'AccountPublicAccessBlock')}"

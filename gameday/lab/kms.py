@@ -55,7 +55,7 @@ BY_KEY_ONLY = frozenset(
 )
 """Operations that take a key id or key ARN, but no alias."""
 NOT_WHILE_PENDING = frozenset({"EnableKey", "DisableKey", "ScheduleKeyDeletion", "UpdateKeyDescription"})
-KEY_ID = re.compile(r"(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
+KEY_ID = re.compile(r"(mrk-[0-9a-f-]{32,36}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 KEY_ARN = re.compile(r"arn:aws:kms:([a-z0-9-]+):(\d{12}):(key|alias)/(.+)")
 
 
