@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Annotated, ClassVar
-from urllib.parse import urlsplit
+from typing import ClassVar
 
 import urllib3
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from gameday.sdk import AWS, Cause, Duration, Observation, Probe
-
-_CHUNK = 16384
-_MOST = 1 << 20
-
-
-def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{_bare(url)!r} is not a web address; write http://… or https://…")
-    return url
-
-
-def _bare(url: str) -> str:
-    """Without user, password and query, which may be secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}{parts.path}"
+from probes._http import WebAddress, bare, get
 
 
 class HttpGet(Probe):
@@ -39,7 +23,7 @@ class HttpGet(Probe):
 
     uses: ClassVar[str] = "http.get"
 
-    url: Annotated[str, AfterValidator(_web_address)]
+    url: WebAddress
     status: int = Field(default=200, ge=100, le=599)
     contains: str = ""
     """A text that must stand in the answer's first MiB."""
@@ -49,10 +33,9 @@ class HttpGet(Probe):
         """Look once, for at most ``timeout`` altogether."""
         asked = time.monotonic()
         try:
-            code, detail = self._ask(asked + self.timeout.total_seconds())
+            code, detail = self._ask()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # The error's own text holds the URL with its query: only its kind is said.
-            code, detail = type(error).__name__, f"{_bare(self.url)} gave no answer"
+            code, detail = type(error).__name__, f"{bare(self.url)} gave no answer in time, or none at all"
         return Observation(
             cause=Cause.UNHEALTHY if code else Cause.OK,
             code=code,
@@ -60,24 +43,15 @@ class HttpGet(Probe):
             latency=time.monotonic() - asked,
         )
 
-    def _ask(self, until: float) -> tuple[str, str]:
+    def _ask(self) -> tuple[str, str]:
         """The code of what is wrong, or ``""``, and a sentence."""
-        limit = urllib3.Timeout(total=max(0.001, until - time.monotonic()))
-        with urllib3.PoolManager(timeout=limit, retries=False) as pool:
-            answer = pool.request("GET", self.url, redirect=False, preload_content=False)
-            try:
-                if answer.status != self.status:
-                    return str(answer.status), f"{_bare(self.url)} answered {answer.status}, not {self.status}"
-                body = b""
-                for chunk in answer.stream(_CHUNK):
-                    body += chunk
-                    if self.contains.encode() in body or len(body) >= _MOST:
-                        break
-                    if time.monotonic() > until:
-                        # urllib3's limit is for each read; an answer that trickles would never reach it.
-                        return "ReadTimeoutError", f"{_bare(self.url)} did not finish its answer in time"
-                if self.contains.encode() not in body:
-                    return "MissingText", f"{_bare(self.url)} answered without {self.contains!r}"
-                return "", f"{answer.status}"
-            finally:
-                answer.close()
+        text = self.contains.encode()
+        status, body = get(self.url, self.timeout.total_seconds(), lambda came, so_far: self._decided(came, so_far))
+        if status != self.status:
+            return str(status), f"{bare(self.url)} answered {status}, not {self.status}"
+        if text not in body:
+            return "MissingText", f"{bare(self.url)} answered without {self.contains!r}"
+        return "", f"{status}"
+
+    def _decided(self, status: int, body: bytes) -> bool:
+        return status != self.status or (body != b"" and self.contains.encode() in body)

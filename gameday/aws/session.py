@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
+    from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_ec2 import EC2Client
     from types_boto3_iam import IAMClient
     from types_boto3_kms import KMSClient
     from types_boto3_s3 import S3Client
     from types_boto3_s3control import S3ControlClient
+    from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sts import STSClient
 
 _CONNECTIONS = 64
@@ -196,6 +198,10 @@ class Session:
     def client(self, service: Literal["autoscaling"]) -> AutoScalingClient: ...
     @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
+    @overload
+    def client(self, service: Literal["cloudwatch"]) -> CloudWatchClient: ...
+    @overload
+    def client(self, service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
     @overload
     def client(self, service: Literal["iam"]) -> IAMClient: ...
     @overload

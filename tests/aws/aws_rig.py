@@ -161,7 +161,7 @@ def rude() -> Iterator[Rude]:
                 over.wait(30)
             self.close_connection = server.behaviour != "ok"
 
-        do_GET = do_POST = do_PUT = do_HEAD = _answer  # noqa: N815  (http.server's names)
+        do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _answer  # noqa: N815  (http.server's names)
 
         def log_message(self, *args: Any) -> None:
             """Quiet."""

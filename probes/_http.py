@@ -1,0 +1,56 @@
+"""A GET of a web address within a time, for probes of what is not AWS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import urllib3
+from pydantic import AfterValidator
+
+_CHUNK = 16384
+MOST = 1 << 20
+"""As much of an answer as is read."""
+
+
+def bare(url: str) -> str:
+    """Without user, password and query, which may be secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}{parts.path}"
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{bare(url)!r} is not a web address; write http://… or https://…")
+    return url
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+def get(url: str, seconds: float, enough: Callable[[int, bytes], bool]) -> tuple[int, bytes]:
+    """The status and the first MiB of the body, read until there is enough; raises OSError or urllib3's HTTPError.
+
+    No redirects, no retries, no proxies of the environment. The text of an error may hold the address with its query:
+    say its kind only. urllib3's limit is for each read, so an answer that trickles is timed here.
+    """
+    until = time.monotonic() + seconds
+    limit = urllib3.Timeout(total=max(0.001, seconds))
+    with urllib3.PoolManager(timeout=limit, retries=False) as pool:
+        answer = pool.request("GET", url, redirect=False, preload_content=False)
+        try:
+            body = b""
+            if enough(answer.status, body):
+                return answer.status, body
+            for chunk in answer.stream(_CHUNK):
+                body += chunk
+                if enough(answer.status, body) or len(body) >= MOST:
+                    break
+                if time.monotonic() > until:
+                    raise urllib3.exceptions.TimeoutError
+            return answer.status, body
+        finally:
+            answer.close()
