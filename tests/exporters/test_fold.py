@@ -181,6 +181,8 @@ st.register_type_strategy(
 
 def kinds() -> st.SearchStrategy[AnyEvent]:
     """Any event with any values that its types allow, names that meet one another among them."""
+    for kind in AnyEvent.__args__:
+        kind.model_rebuild()  # events are built when first used; Hypothesis reads their signatures before that
     made = [st.builds(kind) for kind in AnyEvent.__args__]
     named = [
         st.builds(kind, **{field: names for field in ("probe", "step", "guard") if field in kind.model_fields})

@@ -80,7 +80,7 @@ def test_killswitch_says_what_the_engine_needs() -> None:
 def test_expectations_have_one_form_and_defaults_by_phase() -> None:
     book = load(KILLSWITCH)
     boot, read, gun = (book.probes[name] for name in ("boot-instance", "read-clock", "smoking-gun"))
-    assert boot.expect[Phase.FAULT].causes == {"key_disabled", "boot_refused"}
+    assert boot.expect[Phase.FAULT].causes == {"key_disabled", "key_unusable", "boot_refused"}
     assert book.within(Phase.FAULT, boot.expect[Phase.FAULT]) == timedelta(minutes=3)
     assert read.expect[Phase.FAULT].within is None
     assert [book.within(phase, expect).total_seconds() for phase, expect in read.expect.items()] == [0, 60, 300]
