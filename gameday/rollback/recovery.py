@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from gameday.errors import JournalError
-from gameday.journal import Journal, StepState
+from gameday.journal import Journal, RunRecord, StepState
 from gameday.machine.commands import CloseStep
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
@@ -54,8 +54,7 @@ def recover(
         with _noting(untold):
             journal.close(run, command.step, command.closed, command.detail)
 
-    alive_at = journal.run(run).heartbeat_at
-    undoing = tuple(_undoing(state, alive_at, wall, timing) for state in open_)
+    undoing = tuple(_undoing(state, journal.run(run), wall, timing) for state in open_)
     state = roll_back(
         undoing,
         steps,
@@ -101,7 +100,7 @@ def _rebuild(state: StepState) -> Step:
         ) from error
 
 
-def _undoing(state: StepState, alive_at: str, wall: datetime, timing: Timing) -> Undoing:
+def _undoing(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -> Undoing:
     record = state.record
     spec = StepSpec(
         id=record.id,
@@ -113,15 +112,17 @@ def _undoing(state: StepState, alive_at: str, wall: datetime, timing: Timing) ->
         order=record.order,
         probe=record.probe,
     )
-    return Undoing(spec, record.before, settle_until=_may_land_for(state, alive_at, wall, timing))
+    return Undoing(spec, record.before, settle_until=_may_land_for(state, run, wall, timing))
 
 
-def _may_land_for(state: StepState, alive_at: str, wall: datetime, timing: Timing) -> float:
-    """Seconds for which a call of the dead run may still land: none when its inject had been answered."""
+def _may_land_for(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -> float:
+    """Seconds for which a call of a run that has ended may still land: none when its inject had been answered."""
     if state.state == "injected":
         return 0.0
-    last = max(datetime.fromisoformat(at) for at in (state.intended_at, state.injected_at, alive_at) if at)
-    return max(0.0, HEARTBEAT + timing.call_limit + state.record.settle - (wall - last).total_seconds())
+    known = (state.intended_at, state.injected_at, run.finished_at or run.heartbeat_at)
+    last = max(datetime.fromisoformat(at) for at in known if at)
+    unseen = 0.0 if run.finished_at else HEARTBEAT
+    return max(0.0, unseen + timing.call_limit + state.record.settle - (wall - last).total_seconds())
 
 
 def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], emit: Callable[[AnyEvent], None]) -> None:
