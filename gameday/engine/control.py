@@ -166,7 +166,7 @@ class Control(threading.Thread):
             return
         inject_as = target.session.but(fence=lambda: self._state.stage is Stage.INJECTING)
         self._hands = StepHands(plan.steps, inject_as, target.session, self._post, self._clock)
-        self._looks = Looks(plan.probes, target.session, self._post, self._clock)
+        self._looks = Looks(plan.probes, plan.identities, target.session, self._post, self._clock)
         self._stream.emit(plan.prepared)
         self._post(Prepared(self._clock(), plan.spec))
 

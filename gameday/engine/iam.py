@@ -29,8 +29,9 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
     )
     for use in playbook.stage:
         run += [(action, scope.of(action, use.part)) for action in use.part.permissions if _reads(action)]
-    for part in plan.probes.values():
-        run += [(action, scope.of(action, part)) for action in part.permissions]
+    for name, part in plan.probes.items():
+        role = plan.identities.get(name)  # what the probe does is then for that role to be allowed
+        run += [("sts:AssumeRole", (role,))] if role else [(a, scope.of(a, part)) for a in part.permissions]
     back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     for id_, step in plan.steps.items():
         owner = _owner(plan, id_)

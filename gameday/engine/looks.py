@@ -22,13 +22,17 @@ class Looks:
     Parameters
     ----------
     probes: probes and guards by name.
-    session: what they look with.
+    identities: the roles that some of them look as, by the probe's name.
+    session: what they look with, and what assumes those roles.
     post: takes the answers; called from many threads.
     clock: the run's steady clock.
     """
 
-    def __init__(self, probes: Mapping[str, Probe], session: Session, post: Post, clock: Clock) -> None:
-        self._probes, self._session, self._post, self._clock = probes, session, post, clock
+    def __init__(
+        self, probes: Mapping[str, Probe], identities: Mapping[str, str], session: Session, post: Post, clock: Clock
+    ) -> None:
+        self._probes, self._identities = probes, identities
+        self._session, self._post, self._clock = session, post, clock
         self._stops: dict[int, threading.Event] = {}
 
     def start(self, sample: Sample) -> None:
@@ -44,7 +48,9 @@ class Looks:
 
     def _look(self, sample: Sample, stop: threading.Event) -> None:
         probe = self._probes[sample.probe]
-        aws = self._session.but(stopping=stop, fence=lambda: not stop.is_set())
+        role = self._identities.get(sample.probe, "")
+        session = self._session.as_role(role) if role else self._session
+        aws = session.but(stopping=stop, fence=lambda: not stop.is_set())
         observation: Observation | None
         try:
             observation = probe.observe(aws)

@@ -34,6 +34,7 @@ class Plan:
     Parameters
     ----------
     probes: probes and guards by name, pinned.
+    identities: the ARNs of the roles that some of them look as, by the probe's name.
     faults: the faults in order, pinned.
     steps: the undo steps by id.
     records: the same steps as the journal keeps them, still without the state before.
@@ -41,6 +42,7 @@ class Plan:
 
     spec: Spec
     probes: Mapping[str, Probe]
+    identities: Mapping[str, str]
     faults: tuple[Fault, ...]
     steps: Mapping[str, Step]
     records: Mapping[str, StepRecord]
@@ -68,6 +70,7 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
     return Plan(
         spec=spec,
         probes=probes,
+        identities={use.name: _role(use.identity, aws) for use in uses if use.identity},
         faults=faults,
         steps={record.id: step for record, step in steps},
         records=records,
@@ -81,6 +84,10 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
 
 
 LIMITS = ("effect_within", "hold", "max_fault", "rollback_within", "recover_within", "evidence_within")
+
+
+def _role(identity: str, aws: AWS) -> str:
+    return identity if identity.startswith("arn:") else f"arn:{aws.partition}:iam::{aws.account}:{identity}"
 
 
 def _steps(
@@ -156,7 +163,8 @@ def _facts(use: ProbeUse | GuardUse, part: Probe, spec: ProbeSpec) -> ProbeFacts
     return ProbeFacts(
         name=use.name,
         uses=use.uses,
-        resource=" ".join(str(value) for value in part.model_dump(mode="json", exclude_unset=True).values()),
+        resource=" ".join(str(value) for value in part.model_dump(mode="json", exclude_unset=True).values())
+        + (f" as {use.identity}" if use.identity else ""),
         expect={phase: tuple(sorted(wanted.causes)) for phase, wanted in spec.expect.items()},
         within={phase: wanted.within for phase, wanted in spec.expect.items()},
         guard=str(use.fails) if isinstance(use, GuardUse) else "",

@@ -12,14 +12,13 @@ from gameday.playbook._expect import read_expect
 from gameday.playbook._model import Fails, FaultUse, GuardUse, ProbeUse, StageUse
 from gameday.playbook._problems import Path, Problems, did_you_mean, shown
 from gameday.playbook._pydantic import validated
-from gameday.playbook._text import FaultText, GuardText, ProbeText, UseText, check_name
+from gameday.playbook._text import FaultText, GuardText, IdentitiesText, ProbeText, UseText, check_name
 from gameday.sdk import Fault, InvasiveProbe, Part, Phase, Probe, StageStep
 
 P = TypeVar("P", bound=Part)
 T = TypeVar("T", bound=UseText)
 
 NOT_YET = "this version of gameday does not have it yet"
-_LATER_PROBE = {"as": NOT_YET}
 _TIMEOUT, _INVASIVE_TIMEOUT = timedelta(seconds=10), timedelta(minutes=10)
 _EVERY, _EVIDENCE_EVERY = timedelta(seconds=1), timedelta(seconds=2)
 
@@ -44,6 +43,7 @@ class Entries:
     def __init__(self, sections: Mapping[str, Data], registries: Registries, problems: Problems) -> None:
         self._sections, self._registries, self._problems = sections, registries, problems
         self._has_faults = bool(sections.get("faults"))
+        self._identities = self._roles()
 
     def stage(self) -> tuple[StageUse, ...]:
         """The resources that are needed."""
@@ -122,7 +122,8 @@ class Entries:
         part = self._part(path, data, cls)
         given = present(data)
         invasive = cls is not None and issubclass(cls, InvasiveProbe)
-        text = validated(ProbeText, given, path, self._problems, _LATER_PROBE)
+        text = validated(ProbeText, given, path, self._problems)
+        identity = self._identity(path, given, invasive=invasive)
         self._pace(path, given, invasive=invasive)
         if not isinstance(given, dict):
             return None
@@ -138,7 +139,35 @@ class Entries:
             every=text.every or every,
             timeout=text.timeout or (_INVASIVE_TIMEOUT if invasive else _TIMEOUT),
             once=text.once is not None or invasive,
+            identity=identity,
         )
+
+    def _roles(self) -> dict[str, str]:
+        """The roles that probes may look as, by name; one that is no role is noted, and known all the same."""
+        written = self._sections.get("identities", {})
+        validated(IdentitiesText, {"identities": written}, (), self._problems)
+        if not isinstance(written, dict):
+            self._problems.broken(("identities",))
+            return {}
+        for name in written:
+            try:
+                check_name(name)
+            except ValueError as error:
+                self._problems.add(("identities", name), str(error), key=True)
+        return {name: str(role) for name, role in written.items()}
+
+    def _identity(self, path: Path, given: Data, *, invasive: bool) -> str:
+        """The role behind ``as``, or ``""``."""
+        name = given.get("as") if isinstance(given, dict) else None
+        if not isinstance(name, str):
+            return ""
+        where = (*path, "as")
+        if invasive:
+            what = "changes its resource at each look, and the runner undoes it: it looks as the runner too"
+            self._problems.add(where, what, key=True)
+        elif name not in self._identities and not self._problems.is_broken(("identities",)):
+            self._problems.add(where, f"there is no {shown(name)} in identities{did_you_mean(name, self._identities)}")
+        return self._identities.get(name, "")
 
     def _pace(self, path: Path, given: Data, *, invasive: bool) -> None:
         if isinstance(given, dict) and "every" in given:
@@ -156,10 +185,13 @@ class Entries:
             self._problems.add(path, "is the name of a probe too; each probe and guard has its own", key=True)
         cls = self._class(path, data, self._registries.probes, "probe")
         part = self._part(path, data, cls)
-        later = {"expect": "a guard expects ok throughout; what may change belongs to a probe", **_LATER_PROBE}
+        later = {"expect": "a guard expects ok throughout; what may change belongs to a probe"}
         text = validated(GuardText, present(data), path, self._problems, later)
+        identity = self._identity(path, present(data), invasive=False)
         if cls is not None and issubclass(cls, InvasiveProbe):
             self._problems.add((*path, "uses"), "changes its resource at each look, so it cannot guard")
         if text is None or part is None:
             return None
-        return GuardUse(name, text.uses, part, text.every, text.timeout or _TIMEOUT, Fails(*text.fails))
+        return GuardUse(
+            name, text.uses, part, text.every, text.timeout or _TIMEOUT, Fails(*text.fails), identity=identity
+        )

@@ -53,6 +53,8 @@ class ProbeUse:
     """How long one look may take."""
     once: bool = False
     """Look until the expectation is met, then not again in that phase."""
+    identity: str = ""
+    """The role that it looks as, ``role/NAME`` or an ARN; ``""`` is the runner itself."""
 
     @property
     def invasive(self) -> bool:
@@ -82,6 +84,8 @@ class GuardUse:
     timeout: timedelta
     fails: Fails
     expect: Expect = Expect(frozenset({"ok"}))
+    identity: str = ""
+    """The role that it looks as, ``role/NAME`` or an ARN; ``""`` is the runner itself."""
 
 
 @dataclass(frozen=True, slots=True)

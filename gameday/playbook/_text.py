@@ -17,6 +17,7 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
 FAILS_PATTERN = "^[1-9][0-9]? of ([1-9][0-9]?|100)$|^100 of 100$"
 CODE_PATTERN = r"^[A-Z][A-Za-z0-9]+(\.[A-Z][A-Za-z0-9]+)*$"
 """An exact AWS error code, such as ``KMS.DisabledException``."""
+ROLE_PATTERN = r"^(arn:aws[a-z-]*:iam::\d{12}:)?role/[\w+=,.@/-]{1,576}$"
 SHORTEST_EVERY = timedelta(milliseconds=10)
 
 
@@ -50,6 +51,17 @@ def parse_fails(text: object) -> tuple[int, int]:
     return count, of
 
 
+def _role(text: str) -> str:
+    if not re.fullmatch(ROLE_PATTERN, text):
+        raise ValueError("must be role/NAME, or the ARN of a role")
+    return text
+
+
+Role = Annotated[str, AfterValidator(_role), WithJsonSchema({"type": "string", "pattern": ROLE_PATTERN})]
+Identities = Annotated[
+    dict[str, Role],
+    Field(description="Roles that probes look as (`as: NAME`), by name: role/NAME of the run's account, or an ARN."),
+]
 Name = Annotated[
     str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN, "maxLength": 63})
 ]
@@ -61,6 +73,7 @@ FailsText = Annotated[
     WithJsonSchema({"type": "string", "pattern": FAILS_PATTERN, "examples": ["3 of 5"]}),
 ]
 
+_AS = "Look as one of `identities`, not as the runner: its role is assumed for it."
 _WITH = "The parameters of what `uses` names."
 _TIMEOUT = "How long one look may take (default 10s; 10m for a probe that changes its resource while looking)."
 
@@ -90,6 +103,7 @@ class GuardText(_Text):
 
     uses: str = Field(description="Which probe.")
     with_: dict[str, object] = Field({}, alias="with", description=_WITH)
+    as_: str | None = Field(None, alias="as", description=_AS)
     every: Every = Field(timedelta(seconds=1), description="The time from one look to the next.")
     timeout: Limit | None = Field(None, description=_TIMEOUT)
     fails: FailsText = Field(
@@ -107,6 +121,7 @@ class ProbeText(_Text):
 
     uses: str = Field(description="Which probe.")
     with_: dict[str, object] = Field({}, alias="with", description=_WITH)
+    as_: str | None = Field(None, alias="as", description=_AS)
     every: Every | None = Field(
         None,
         description="The time from one look to the next (default 1s; 2s for a probe that only speaks as evidence).",
@@ -158,12 +173,19 @@ class HeadText(_Text):
     description: str = Field("", description="What it proves, in a sentence.")
 
 
+class IdentitiesText(_Text):
+    """Roles that probes look as."""
+
+    identities: Identities = {}
+
+
 class PlaybookText(HeadText):
     """Which key goes away, what must go dark, what must stay up, and what must come back."""
 
     vars: dict[str, str] = Field(
         {}, description="Values for the lab; on a real account the target or --var must give each one."
     )
+    identities: Identities = {}
     stage: list[UseText] = Field([], description="Resources that the playbook needs; made where they are missing.")
     probes: dict[str, ProbeText] = Field({}, description="What is looked at, and what must be seen, by name.")
     guards: dict[str, GuardText] = Field({}, description="What must stay up throughout, by name.")
