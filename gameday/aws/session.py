@@ -240,6 +240,8 @@ class Session:
 
     def _client(self, service: str, *, changing: bool) -> Any:
         clients = self._changing if changing else self._reading
+        if (known := clients.get(service)) is not None:
+            return known  # no lock: an undo must not wait while somebody else's client looks for its credentials
         with _MAKING:
             known = clients.get(service)
             if known is None:

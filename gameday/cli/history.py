@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 
 import click
 
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
-from gameday.journal import Journal, RunRecord
+from gameday.errors import JournalError
+from gameday.journal import Journal
 from gameday.journal.sql import SqlJournal, default_place
 
 
 def open_journal(place: str | None) -> SqlJournal:
-    """The journal to read; one that does not exist is empty, and is not made."""
+    """The journal to read; the usual one may not exist yet and is empty then, one given by --journal must be there."""
+    if place and "://" not in place and not Path(place).expanduser().exists():
+        raise JournalError(f"there is no journal at {place}")
     return SqlJournal(place or default_place(), create=False)
+
+
+def rollback_command(run: str, place: str | None) -> str:
+    """The command that finishes a run's rollback; a URL's password is not repeated."""
+    if not place:
+        return f"gameday rollback {run}"
+    shown = "URL" if "://" in place else shlex.quote(place)
+    return f"gameday rollback {run} --journal {shown}"
 
 
 def print_status(place: str | None, *, check: bool) -> None:
@@ -22,24 +35,19 @@ def print_status(place: str | None, *, check: bool) -> None:
     journal = open_journal(place)
     open_ = journal.steps(only_open=True)
     for run in (run for run in journal.runs(1000) if run.finished_at is None):
-        state = "running" if alive(run) else "DIED"
+        state = "running" if run.alive() else "DIED"
         click.echo(f"run {run.run}  {run.playbook}  {state}  since {run.started_at[:19]}Z  {run.owner}")
     for hold in journal.holds():
         click.echo(f"held  {hold.resource}  by run {hold.run}")
     for step in open_:
         click.echo(f"OPEN  {step.record.uses} on {step.record.resource}: {step.state} at {step.intended_at[:19]}Z")
     for run_id in dict.fromkeys(step.record.run for step in open_):
-        if not alive(journal.run(run_id)):
-            click.echo(f"      put it back with: gameday rollback {run_id}")
+        if not journal.run(run_id).alive():
+            click.echo(f"      put it back with: {rollback_command(run_id, place)}")
     if not open_:
         click.echo(f"nothing is open (journal {journal.place})")
     if check and open_:
         sys.exit(9)
-
-
-def alive(run: RunRecord) -> bool:
-    """Whether a run's owner still runs, as far as it can be told from here."""
-    return run.finished_at is None and run.owner.alive() is not False
 
 
 def print_history(place: str | None, limit: int) -> None:
@@ -49,7 +57,7 @@ def print_history(place: str | None, limit: int) -> None:
     if not runs:
         click.echo(f"no runs yet (journal {journal.place})")
     for run in runs:
-        verdict = run.verdict or ("running" if alive(run) else "died")
+        verdict = run.verdict or ("running" if run.alive() else "died")
         code = "" if run.exit_code is None else str(run.exit_code)
         where = f"{run.target.kind} {run.target.account}/{run.target.region}" if run.target else "-"
         click.echo(f"{run.run}  {run.started_at[:19]}Z  {verdict:<12} {code:>2}  {run.playbook}  {where}")

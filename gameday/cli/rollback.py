@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import click
 
 from exporters.lines import PlainLines
-from gameday.cli.history import alive, open_journal
-from gameday.errors import Refused, RollbackIncomplete
+from gameday.cli.history import open_journal, rollback_command
+from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal
-from gameday.rollback.recovery import abandon_vanished, recover
+from gameday.rollback.recovery import abandon_vanished, recover, release_holds
 from gameday.sdk import parse_duration
 from gameday.target import reopen, vanished
 
@@ -24,15 +24,39 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, place: str | Non
     seconds = _seconds(within)
     journal = open_journal(place)
     runs = [journal.run(run).run] if run else list(dict.fromkeys(s.record.run for s in journal.steps(only_open=True)))
-    try:
-        incomplete = [one for one in runs if not _roll_back(journal, one, seconds, only=bool(run))]
-    except KeyboardInterrupt:
-        incomplete = [one for one in runs if journal.steps(one, only_open=True)]
     if not runs:
         click.echo("nothing is open")
+    incomplete: list[str] = []
+    try:
+        for one in runs:
+            incomplete += [] if _try(journal, one, seconds, only=bool(run)) else [one]
+    except KeyboardInterrupt:
+        incomplete = [one for one in runs if journal.steps(one, only_open=True)]
     if incomplete:
-        again = f"gameday rollback {incomplete[0] if len(incomplete) == 1 else '--all'}"
+        again = rollback_command(incomplete[0] if len(incomplete) == 1 else "--all", place)
         raise RollbackIncomplete(f"ROLLBACK INCOMPLETE for run {', '.join(incomplete)}; try again with: {again}")
+
+
+def _try(journal: Journal, run: str, within: float, *, only: bool) -> bool:
+    """Whether nothing of the run is open any more; what stops one run's rollback must not stop the next one's."""
+    try:
+        return _roll_back(journal, run, within, only=only)
+    except Refused:
+        if only and not _open(journal, run):
+            raise
+        if only and journal.run(run).alive():
+            raise
+        click.echo(f"run {run}: {sys.exc_info()[1]}", err=True)
+    except GamedayError as error:
+        click.echo(f"run {run}: {error}", err=True)
+    return False
+
+
+def _open(journal: Journal, run: str) -> bool:
+    try:
+        return bool(journal.steps(run, only_open=True))
+    except JournalError:  # what cannot be read may be open
+        return True
 
 
 def _seconds(within: str) -> float:
@@ -45,14 +69,15 @@ def _seconds(within: str) -> float:
 
 def _roll_back(journal: Journal, run: str, within: float, *, only: bool) -> bool:
     record = journal.run(run)
-    if alive(record):
-        end = f"to end it and put everything back: kill -INT {record.owner.pid}"
+    if record.alive():
+        end = f"to end it and put everything back: kill -TERM {record.owner.pid}"
         why = f"run {run} is still running ({record.owner}); {end}"
         if only:
             raise Refused(why)
         click.echo(why, err=True)
         return True
     if not journal.steps(run, only_open=True):
+        release_holds(journal, run)
         click.echo(f"run {run}: nothing is open")
         return True
     if record.target is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shlex
 import sys
 import threading
 from logging.handlers import QueueHandler, QueueListener
@@ -17,6 +16,7 @@ import click
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday import __version__
+from gameday.cli.history import rollback_command
 from gameday.cli.target_options import read_target
 from gameday.cli.variables import read_vars
 from gameday.engine import runner
@@ -59,7 +59,7 @@ def run_playbook(
         open_target=lambda run, started: open_target(choice, run, started),
         exporters=_exporters(kept.place, as_json, metrics_port, metrics_textfile),
         version=__version__,
-        finish_with=f"gameday rollback {run}" + (f" --journal {shlex.quote(place)}" if journal else ""),
+        finish_with=rollback_command(run, journal),
     )
     code = runner.run(job)
     ending = threading.Thread(target=listener.stop, daemon=True)

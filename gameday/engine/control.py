@@ -29,6 +29,7 @@ from gameday.machine.commands import (
     Intend,
     RecordInjected,
     ReleaseHold,
+    Reopen,
     Sample,
     StepCommand,
     TakeHold,
@@ -215,6 +216,8 @@ class Control(threading.Thread):
                 )
             case RecordInjected():
                 self._writer.write(lambda journal: journal.injected(run, step, certain=command.certain))
+            case Reopen():
+                self._writer.write(lambda journal: journal.reopen(run, step))
             case CloseStep():
                 self._close_step(command)
             case _:
@@ -231,7 +234,12 @@ class Control(threading.Thread):
 
     def _after_bug(self, bug: Exception) -> None:
         """Roll back without the machine's run part, which cannot be trusted any more, and only then say so."""
-        open_ = self._roll_back_after_bug()
+        self.exit_code = 9 if self._state.open_steps else 70
+        try:
+            open_ = self._roll_back_after_bug()
+        except Exception:
+            log.exception("the rollback after a bug met another")
+            open_ = tuple(f"{s.spec.uses} on {s.spec.resource}: not put back" for s in self._state.open_steps)
         restored = "" if open_ else " Everything is as it was found."
         finished = RunFinished(
             at=self._clock(),

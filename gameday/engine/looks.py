@@ -39,7 +39,11 @@ class Looks:
         """Begin a look."""
         stop = self._stops[sample.sample] = threading.Event()
         name = f"look {sample.sample} {sample.probe}"
-        threading.Thread(target=self._look, args=(sample, stop), name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self._look, args=(sample, stop), name=name, daemon=True).start()
+        except RuntimeError as error:  # no more threads to be had: nothing was seen
+            seen = Observation(cause=Cause.UNREACHABLE, detail=f"the look could not begin: {error}")
+            self._post(Observed(self._clock(), sample.sample, seen))
 
     def cancel(self, sample: int) -> None:
         """Stop a look at its next pause or change; a passive one just ends."""
@@ -49,10 +53,10 @@ class Looks:
     def _look(self, sample: Sample, stop: threading.Event) -> None:
         probe = self._probes[sample.probe]
         role = self._identities.get(sample.probe, "")
-        session = self._session.as_role(role) if role else self._session
-        aws = session.but(stopping=stop, fence=lambda: not stop.is_set())
         observation: Observation | None
         try:
+            session = self._session.as_role(role) if role else self._session
+            aws = session.but(stopping=stop, fence=lambda: not stop.is_set())
             observation = probe.observe(aws)
         except Interrupted:
             observation = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from gameday.aws.resolve import pin
 from gameday.journal import StepRecord
@@ -159,11 +160,20 @@ def _timing(playbook: Playbook) -> Timing:
     )
 
 
+def _shown(value: object) -> str:
+    """A parameter as a reader may see it: of a URL neither who logs in nor what is asked."""
+    text = str(value)
+    if "://" not in text:
+        return text
+    url = urlsplit(text)
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
 def _facts(use: ProbeUse | GuardUse, part: Probe, spec: ProbeSpec) -> ProbeFacts:
     return ProbeFacts(
         name=use.name,
         uses=use.uses,
-        resource=" ".join(str(value) for value in part.model_dump(mode="json", exclude_unset=True).values())
+        resource=" ".join(_shown(value) for value in part.model_dump(mode="json", exclude_unset=True).values())
         + (f" as {use.identity}" if use.identity else ""),
         expect={phase: tuple(sorted(wanted.causes)) for phase, wanted in spec.expect.items()},
         within={phase: wanted.within for phase, wanted in spec.expect.items()},

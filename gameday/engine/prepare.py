@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from gameday.engine.iam import denied
 from gameday.engine.plan import Plan, make_plan
-from gameday.errors import CannotInject, Refused
-from gameday.journal import Journal
+from gameday.errors import CannotInject, JournalError, Refused
+from gameday.journal import HoldRecord, Journal
 from gameday.playbook import Playbook
 from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, TargetFacts
 
@@ -89,23 +89,30 @@ def _held(plan: Plan, journal: Journal) -> str:
     ours = {record.resource for record in plan.records.values()}
     for step in journal.steps(only_open=True):
         if step.record.resource in ours:
-            owner = journal.run(step.record.run).owner
-            state = "is still running" if owner.alive() else "did not finish"
+            run = journal.run(step.record.run)
+            state = "is still running" if run.alive() else "did not finish"
             return (
-                f"{step.record.resource} has an open undo step of run {step.record.run} ({owner}), which {state}; "
+                f"{step.record.resource} has an open undo step of run {step.record.run} ({run.owner}), which {state}; "
                 f"finish it with: gameday rollback {step.record.run}"
             )
     for hold in journal.holds():
-        if hold.resource in ours and hold.owner.alive() is not False:
+        if hold.resource in ours and _holder_lives(hold, journal):
             return f"{hold.resource} is held by run {hold.run} ({hold.owner}) since {hold.taken_at}"
     return ""
+
+
+def _holder_lives(hold: HoldRecord, journal: Journal) -> bool:
+    try:
+        return journal.run(hold.run).alive()
+    except JournalError:  # a drill's hold has no run
+        return hold.owner.alive() is not False
 
 
 def _release_dead_holds(plan: Plan, journal: Journal) -> None:
     """Holds of runs that died before they changed anything: no step is open under them."""
     ours = {record.resource for record in plan.records.values()}
     for hold in journal.holds():
-        if hold.resource in ours and hold.owner.alive() is False:
+        if hold.resource in ours and not _holder_lives(hold, journal):
             journal.release(hold.run, hold.resource)
 
 

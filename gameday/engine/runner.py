@@ -12,7 +12,9 @@ from types import FrameType
 from gameday.engine.control import Control
 from gameday.engine.job import Job
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+"""A run that stands still keeps the key off past every limit, so Ctrl-Z does nothing."""
 
 
 def run(job: Job) -> int:
@@ -26,6 +28,8 @@ def run(job: Job) -> int:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a hang-up stays ignored
             signal.signal(number, _noted)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     control = Control(job, done=lambda: _wake(writer))
     control.start()
     while True:

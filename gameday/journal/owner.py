@@ -26,16 +26,18 @@ class Owner(BaseModel):
     boot: str
     pid: int
     began: int
+    space: str = ""
+    """The namespace in which the number counts: two containers may share a host's name and boot."""
 
     @classmethod
     def this(cls) -> Owner:
         """This process."""
         pid = os.getpid()
-        return cls(machine=socket.gethostname(), boot=_boot(), pid=pid, began=_began(pid))
+        return cls(machine=socket.gethostname(), boot=_boot(), pid=pid, began=_began(pid), space=_space())
 
     def alive(self) -> bool | None:
         """Whether it still runs; None when it cannot be told from here (another machine)."""
-        if self.machine != socket.gethostname():
+        if (self.machine, self.space) != (socket.gethostname(), _space()):
             return None
         if self.boot != _boot():
             return False
@@ -49,6 +51,13 @@ class Owner(BaseModel):
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.machine}"
+
+
+def _space() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _boot() -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from gameday.journal.owner import Owner
 from gameday.sdk import AnyEvent, Closed, RunFinished, Sealed, TargetFacts
+
+SILENCE = 60.0
+"""Seconds without a heartbeat (one every five) after which a run on another machine counts as dead."""
 
 
 class Record(BaseModel):
@@ -29,6 +33,16 @@ class RunRecord(Record):
     verdict: str | None = None
     exit_code: int | None = None
     story: str | None = None
+
+    def alive(self) -> bool:
+        """Whether the run goes on: its process is there, or, where that cannot be seen, it was heard of lately."""
+        if self.finished_at is not None:
+            return False
+        seen = self.owner.alive()
+        if seen is not None:
+            return seen
+        silence = datetime.now(UTC) - datetime.fromisoformat(self.heartbeat_at)
+        return silence.total_seconds() < SILENCE
 
 
 class HoldRecord(Record):
@@ -113,6 +127,9 @@ class Journal(Protocol):
 
     def close(self, run: str, step: str, closed: Closed, detail: str) -> None:
         """Note how the step was closed; closing a closed step changes nothing."""
+
+    def reopen(self, run: str, step: str) -> None:
+        """Note that a step which was closed is open again: its change was made after all, and late."""
 
     def run(self, run: str) -> RunRecord:
         """One run, by its id or the beginning of it; raises JournalError for none or several."""

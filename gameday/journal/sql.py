@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, func, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
@@ -51,7 +51,7 @@ class SqlJournal:
         try:
             self._url = make_url(url)
         except ArgumentError as error:
-            raise JournalError(f"{place} is neither a file nor a database URL: {error}") from error
+            raise JournalError("the journal is neither a file nor a database URL that can be read") from error
         self._file = Path(self._url.database or "") if self._url.get_backend_name() == "sqlite" else None
         with self._failing("cannot be opened"):
             self._engine = self._connect(create)
@@ -197,6 +197,15 @@ class SqlJournal:
         """Note how the step was closed."""
         self._update_step(run, step, state="closed", closed=str(closed), closed_at=now(), detail=detail)
 
+    def reopen(self, run: str, step: str) -> None:
+        """Note that a step which was closed is open again."""
+        table = schema.steps
+        with self._writing() as db:
+            mine = (table.c.run == run, table.c.step == step)
+            db.execute(
+                update(table).where(*mine).values(state="intended", closed=None, closed_at=None, injected_at=now())
+            )
+
     def _update_step(self, run: str, step: str, **values: str) -> None:
         table = schema.steps
         with self._writing() as db:
@@ -241,7 +250,7 @@ class SqlJournal:
     def holds(self) -> list[HoldRecord]:
         """All holds."""
         with self._reading() as db:
-            return [_hold_record(row) for row in db.execute(select(schema.holds).order_by(func.lower("taken_at")))]
+            return [_hold_record(row) for row in db.execute(select(schema.holds).order_by(schema.holds.c.taken_at))]
 
 
 def _durable(connection: DBAPIConnection, _record: object) -> None:

@@ -99,6 +99,10 @@ class CloseStep(StepCommand):
     detail: str
 
 
+class Reopen(StepCommand):
+    """Write down that a closed step is open again; nothing waits for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseHold(Command):
     """Give the hold back; nothing waits for it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gameday.machine import arming, rollback, sampling
-from gameday.machine.commands import CloseStep, Command, Finish, ReleaseHold
+from gameday.machine.commands import CloseStep, Command, Finish, ReleaseHold, Reopen
 from gameday.machine.expectation import Standing
 from gameday.machine.inputs import (
     ArmRefused,
@@ -85,6 +85,9 @@ def _on_step(turn: Turn, event: StepInput) -> None:
     if turn.run.stage in ROLLING_BACK:
         _late(turn, event)
         return
+    if turn.run.rollback is not None:
+        _much_too_late(turn, event)
+        return
     why = arming.on_step(turn, event)
     if not why:
         return
@@ -107,6 +110,14 @@ def _late(turn: Turn, event: StepInput) -> None:
             pass
 
 
+def _much_too_late(turn: Turn, event: StepInput) -> None:
+    """An inject is answered when its step has been undone and closed already: if it was made, it is made again now."""
+    if isinstance(event, Injected):
+        turn.step(event.step, Readiness.INJECTED, settle_until=turn.now)
+        turn.out.append(Reopen(event.step))
+        _interrupt(turn, f"a call to inject {event.step} was answered only now", hurry=True)
+
+
 def _interrupt(turn: Turn, why: str, *, hurry: bool, refuse: bool = False) -> None:
     """End the run early; a rollback that is under way goes on undisturbed, but nothing follows it."""
     turn.emit(Interruption(at=turn.now, why=why, ignored=turn.run.stage in ROLLING_BACK))
@@ -116,9 +127,9 @@ def _interrupt(turn: Turn, why: str, *, hurry: bool, refuse: bool = False) -> No
     turn.ending(interrupted=turn.run.ending.interrupted or why)
     turn.run = replace(turn.run, hurry=turn.run.hurry or hurry)
     match turn.run.stage:
-        case Stage.PREPARING | Stage.EVIDENCE:
+        case Stage.PREPARING:
             _finish(turn)
-        case Stage.ARMING | Stage.BASELINE | Stage.RECOVERY:
+        case Stage.ARMING | Stage.BASELINE | Stage.RECOVERY | Stage.EVIDENCE:
             _restore(turn)
         case Stage.INJECTING | Stage.FAULT:
             _roll_back(turn, why)
@@ -304,6 +315,8 @@ def _finish(turn: Turn) -> None:
         if resource not in open_resources:
             turn.out.append(ReleaseHold(resource))
             turn.emit(HoldReleased(resource=resource))
+    if turn.run.open_steps and not turn.run.ending.open:  # whatever led here: an open step is never passed over
+        turn.ending(open=tuple(f"{s.spec.uses} on {s.spec.resource}: not put back" for s in turn.run.open_steps))
     finished = judge(turn.run.ending, turn.now, turn.run.spec.finish_with)
     turn.emit(finished)
     turn.out.append(Finish(finished.exit_code))

@@ -131,7 +131,9 @@ class Run:
         """The probes that the current phase samples."""
         if self.stage not in (Stage.BASELINE, Stage.INJECTING, Stage.FAULT, Stage.RECOVERY, Stage.EVIDENCE):
             return ()
-        return tuple(probe for probe in self.spec.probes if self.phase in probe.expect)
+        probes = (probe for probe in self.spec.probes if self.phase in probe.expect)
+        # What an invasive probe changes is put back before the evidence; after that it does not look.
+        return tuple(probe for probe in probes if not (probe.steps and self.stage is Stage.EVIDENCE))
 
     @property
     def open_steps(self) -> tuple[Armed, ...]:

@@ -62,7 +62,21 @@ class StepHands:
 
     def _start(self, command: StepCommand, work: Callable[[], StepInput]) -> None:
         name = f"{type(command).__name__.lower()} {command.step}"
-        threading.Thread(target=lambda: self._post(work()), name=name, daemon=True).start()
+        try:
+            threading.Thread(target=lambda: self._post(work()), name=name, daemon=True).start()
+        except RuntimeError as error:  # no more threads to be had: the machine tries again until its deadline
+            self._post(self._no_thread(command, str(error)))
+
+    def _no_thread(self, command: StepCommand, why: str) -> StepInput:
+        match command:
+            case Inject():
+                return InjectRefused(self._clock(), command.step, why)
+            case Undo():
+                return Undone(self._clock(), command.step, command.attempt, False, why)
+            case ReadBackStep():
+                return ReadBackDone(self._clock(), command.step, command.attempt, Unknown(why))
+            case _:
+                return ArmRefused(self._clock(), command.step, why)
 
     def _rehearse(self, command: Rehearse) -> StepInput:
         step = self._steps[command.step]

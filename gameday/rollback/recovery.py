@@ -66,9 +66,10 @@ def recover(
         by=BY,
         reason=f"finishing the rollback of run {run}",
     )
-    _finish(journal, run, elapsed(), state.sentences(), emit)
+    with _noting(untold):
+        _finish(journal, run, elapsed(), state.sentences(), emit)
     exporter.close()
-    if untold:
+    if untold and not state.open:
         raise JournalError(f"{untold[0]}; what was put back is put back, but the journal does not say so")
     return state.sentences()
 
@@ -86,7 +87,7 @@ def abandon_vanished(journal: Journal, run: str) -> None:
     """Close a run's open steps whose AWS is gone for good: an embedded lab that ended with its run."""
     for state in journal.steps(run, only_open=True):
         journal.close(run, state.record.id, Closed.ABANDONED, "the embedded lab ended with its run")
-    _release(journal, run)
+    release_holds(journal, run)
 
 
 def _rebuild(state: StepState) -> Step:
@@ -140,10 +141,11 @@ def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], emit:
     emit(finished)
     journal.finish_run(run, finished)
     if not open_:
-        _release(journal, run)
+        release_holds(journal, run)
 
 
-def _release(journal: Journal, run: str) -> None:
+def release_holds(journal: Journal, run: str) -> None:
+    """Give back the holds of a run that has ended and left nothing open."""
     for hold in journal.holds():
         if hold.run == run:
             journal.release(run, hold.resource)

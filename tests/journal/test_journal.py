@@ -219,3 +219,22 @@ def test_an_owner_that_got_another_ones_number_is_not_taken_for_it() -> None:
     assert me.model_copy(update={"began": me.began - 1}).alive() is False
     assert me.model_copy(update={"boot": "another boot"}).alive() is False
     assert me.model_copy(update={"machine": "elsewhere"}).alive() is None
+
+
+def test_a_run_on_another_machine_is_alive_while_it_is_heard_of(journal: SqlJournal) -> None:
+    elsewhere = Owner.this().model_copy(update={"machine": "elsewhere"})
+    journal.open_run("cccc3333", "killswitch", elsewhere)
+    run = journal.run("cccc")
+    assert run.alive()
+    assert not run.model_copy(update={"heartbeat_at": "2020-01-01T00:00:00+00:00"}).alive()
+    assert not run.model_copy(update={"finished_at": run.heartbeat_at}).alive()
+
+
+def test_a_closed_step_whose_change_came_late_is_open_again(journal: SqlJournal) -> None:
+    journal.take_hold("aaaa1111", Owner.this(), KEY)
+    journal.intend(step())
+    journal.close("aaaa1111", step().id, Closed.RESTORED, "")
+    assert not journal.steps(only_open=True)
+    journal.reopen("aaaa1111", step().id)
+    [state] = journal.steps(only_open=True)
+    assert (state.state, state.closed) == ("intended", None)

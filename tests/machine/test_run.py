@@ -20,6 +20,7 @@ from gameday.machine.commands import (
     ReadBackStep,
     Rehearse,
     ReleaseHold,
+    Reopen,
     Sample,
     TakeHold,
     Undo,
@@ -456,3 +457,58 @@ def test_what_was_asked_to_stay_stays_only_if_all_went_as_expected(dark: bool) -
     else:
         play.undo()
         assert play.last(CloseStep).closed is Closed.RESTORED
+
+
+def test_an_inject_that_is_answered_after_everything_is_closed_is_undone_all_the_same() -> None:
+    play = Play(READ)
+    play.arm()
+    play.see("read", OK)
+    play.intend()
+    play.after(1)
+    play.after(11)
+    for _ in range(30):
+        if play.state.stage is Stage.RECOVERY:
+            break
+        attempts = play.all(Undo)
+        if attempts:
+            play.undo()
+        play.after(2)
+    assert play.state.stage is Stage.RECOVERY
+    play.feed(Injected(play.now, "key", certain=True))
+    assert play.all(Reopen) == [Reopen("key")]
+    play.undo()
+    assert play.last(CloseStep).closed is Closed.RESTORED
+    assert play.finished.exit_code == 3
+
+
+def test_a_refusal_that_comes_after_everything_is_closed_changes_nothing() -> None:
+    play = Play(READ)
+    play.to_fault()
+    play.after(1)
+    play.see("read", DARK)
+    play.after(1)
+    play.undo()
+    assert play.state.stage is Stage.RECOVERY
+    play.feed(InjectRefused(play.now, "key", "this run may no longer change anything"))
+    assert play.state.stage is Stage.RECOVERY
+    play.see("read", OK)
+    assert play.finished.exit_code == 0
+
+
+def test_an_invasive_probe_does_not_look_for_evidence_when_its_changes_are_put_back() -> None:
+    proof = replace(BOOT, expect={**BOOT.expect, Phase.EVIDENCE: Expect(frozenset({"ok"}), 5.0)})
+    play = Play(proof, steps=(KEY, POWER))
+    play.arm("key")
+    play.arm("power")
+    play.see("boot", OK)
+    play.intend()
+    play.feed(Injected(play.now, "key", certain=True))
+    play.see("boot", Observation(cause=Cause.BOOT_REFUSED))
+    play.after(1)
+    play.undo("key")
+    play.see("boot", OK)
+    looks = len(play.all(Sample))
+    play.undo("power")
+    play.after(6)
+    assert len(play.all(Sample)) == looks
+    assert play.finished.exit_code == 4
