@@ -35,6 +35,7 @@ INSTANT = {
     "stop_seconds": 0,
     "status_check_seconds": 0,
     "enforce_key": True,
+    "enforce_policies": True,
     "record_trail": True,
 }
 

@@ -107,7 +107,7 @@ def test_a_key_that_a_live_run_holds_is_left_to_it(scene: Scene) -> None:
     assert world.key_state == "Disabled", "the first run's fault goes on"
     assert scene.status() == 9
     asked = scene.command("rollback", first.id)
-    assert (asked.returncode, f"kill -INT {first.process.pid}" in asked.stderr) == (5, True)
+    assert (asked.returncode, f"kill -TERM {first.process.pid}" in asked.stderr) == (5, True)
     gate.end_fault()
     first.wait("phase_entered", phase="recovery")
     gate.end_recovery()

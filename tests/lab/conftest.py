@@ -50,9 +50,7 @@ def clients(process: LabProcess) -> Callable[..., Any]:
     session = boto3.Session()
 
     @functools.cache
-    def make(
-        service: str, key: str, secret: str, token: str | None, config: tuple[tuple[str, Any], ...]
-    ) -> Any:
+    def make(service: str, key: str, secret: str, token: str | None, config: tuple[tuple[str, Any], ...]) -> Any:
         settings = Config(retries={"total_max_attempts": 1}, **{"read_timeout": 20, **dict(config)})
         return session.client(
             service,
@@ -71,9 +69,7 @@ def clients(process: LabProcess) -> Callable[..., Any]:
 def client(lab: LabControl, clients: Callable[..., Any]) -> Callable[..., Any]:
     """Clients of the lab: never retrying, as root unless told otherwise."""
 
-    def get(
-        service: str, *, key: str = "test", secret: str = "test", token: str | None = None, **config: Any
-    ) -> Any:
+    def get(service: str, *, key: str = "test", secret: str = "test", token: str | None = None, **config: Any) -> Any:
         return clients(service, key, secret, token, tuple(sorted(config.items())))
 
     return get

@@ -49,9 +49,9 @@ def test_tasks_1_2_5_and_7(aws, tmp_path):
             }
         ],
     }
-    role = aws(
-        "iam", "create-role", "--role-name", "voclabs", "--assume-role-policy-document", json.dumps(trust)
-    )["Role"]["Arn"]
+    role = aws("iam", "create-role", "--role-name", "voclabs", "--assume-role-policy-document", json.dumps(trust))[
+        "Role"
+    ]["Arn"]
     policy = {
         "Version": "2012-10-17",
         "Statement": [
@@ -121,9 +121,7 @@ def test_tasks_1_2_5_and_7(aws, tmp_path):
     aws("kms", "disable-key", "--key-id", key)
     assert "(KMS.DisabledException)" in aws(*read, fails=True)
     assert (
-        aws("ec2", "start-instances", "--instance-ids", instance)["StartingInstances"][0]["CurrentState"][
-            "Name"
-        ]
+        aws("ec2", "start-instances", "--instance-ids", instance)["StartingInstances"][0]["CurrentState"]["Name"]
         == "pending"
     )
     assert until(lambda: shown()["State"]["Name"] == "stopped")

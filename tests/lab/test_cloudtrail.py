@@ -32,9 +32,7 @@ def test_s3_asks_kms_in_the_callers_name(client, clock, key):
     (made,) = look(client, EventName="GenerateDataKey")
     assert made["requestParameters"]["keyId"] == key
     (read,) = look(client, EventName="Decrypt")
-    assert read["requestParameters"]["encryptionContext"] == {
-        "aws:s3:arn": "arn:aws:s3:::gameday-clock/clock.png"
-    }
+    assert read["requestParameters"]["encryptionContext"] == {"aws:s3:arn": "arn:aws:s3:::gameday-clock/clock.png"}
     assert "keyId" not in read["requestParameters"]
     assert [r["ARN"] for r in read["resources"]] == [key]
     assert (read["userIdentity"]["type"], read["userIdentity"]["invokedBy"]) == ("Root", "AWS Internal")
@@ -67,9 +65,7 @@ def test_records_carry_the_request_id_and_the_true_user_agent(client, key):
 def test_a_boot_records_what_ec2_asks_of_kms(client, key):
     ec2 = client("ec2")
     instance = launch(ec2, key)
-    volume = ec2.describe_instances()["Reservations"][0]["Instances"][0]["BlockDeviceMappings"][0]["Ebs"][
-        "VolumeId"
-    ]
+    volume = ec2.describe_instances()["Reservations"][0]["Instances"][0]["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
     (run,) = look(client, EventName="RunInstances")
     (grant,) = look(client, EventName="CreateGrant")
     assert grant["requestID"] == run["requestID"]
@@ -125,9 +121,7 @@ def test_pages_newest_first(client, key):
     for _ in range(60):
         kms.describe_key(KeyId=key)
     trail = client("cloudtrail")
-    first = trail.lookup_events(
-        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "DescribeKey"}]
-    )
+    first = trail.lookup_events(LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "DescribeKey"}])
     assert len(first["Events"]) == 50
     rest = trail.lookup_events(
         LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "DescribeKey"}],
@@ -148,9 +142,7 @@ def test_lookup_by_other_attributes_and_time(client, key):
     assert look(client, ReadOnly="false")
     now = dt.datetime.now(dt.UTC)
     assert trail.lookup_events(StartTime=now - dt.timedelta(minutes=1), EndTime=now)["Events"]
-    assert not trail.lookup_events(
-        StartTime=now - dt.timedelta(hours=2), EndTime=now - dt.timedelta(hours=1)
-    )["Events"]
+    assert not trail.lookup_events(StartTime=now - dt.timedelta(hours=2), EndTime=now - dt.timedelta(hours=1))["Events"]
     two = [
         {"AttributeKey": "EventName", "AttributeValue": "x"},
         {"AttributeKey": "ReadOnly", "AttributeValue": "true"},

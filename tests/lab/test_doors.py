@@ -31,9 +31,7 @@ def s3(client, key):
     made = client("s3")
     made.create_bucket(Bucket=BUCKET)
     made.put_object(Bucket=BUCKET, Key="plain.txt", Body=b"plain")
-    made.put_object(
-        Bucket=BUCKET, Key="clock.png", Body=b"tick", ServerSideEncryption="aws:kms", SSEKMSKeyId=key
-    )
+    made.put_object(Bucket=BUCKET, Key="clock.png", Body=b"tick", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
     return made
 
 
@@ -51,9 +49,7 @@ def anonymous(lab, name):
 
 
 def unblock(s3, **on):
-    s3.put_public_access_block(
-        Bucket=BUCKET, PublicAccessBlockConfiguration={b: on.get(b, False) for b in BLOCKS}
-    )
+    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration={b: on.get(b, False) for b in BLOCKS})
 
 
 def test_new_buckets_are_closed(lab, s3):
@@ -159,9 +155,7 @@ def test_presigned_urls(lab, s3, client):
         assert (status, "SignatureDoesNotMatch" in body) == (403, True)
     brief = signer.generate_presigned_url("get_object", Params=names, ExpiresIn=1)
     assert "Request has expired" in until(lambda: (found := fetch(brief))[0] == 403 and found[1])
-    old = client("s3", signature_version="s3").generate_presigned_url(
-        "get_object", Params=names, ExpiresIn=60
-    )
+    old = client("s3", signature_version="s3").generate_presigned_url("get_object", Params=names, ExpiresIn=60)
     status, body = fetch(old)
     assert (status, "Signature Version 4" in body) == (400, True)
     assert url and Config
@@ -169,9 +163,7 @@ def test_presigned_urls(lab, s3, client):
 
 def test_presigned_reads_need_the_key(s3, client, key):
     signer = client("s3", signature_version="s3v4")
-    good = signer.generate_presigned_url(
-        "get_object", Params={"Bucket": BUCKET, "Key": "clock.png"}, ExpiresIn=60
-    )
+    good = signer.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "clock.png"}, ExpiresIn=60)
     client("kms").disable_key(KeyId=key)
     status, body = fetch(good)
     assert (status, "<Code>KMS.DisabledException</Code>" in body) == (400, True)

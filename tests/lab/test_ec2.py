@@ -176,9 +176,7 @@ def test_task_6_the_root_volume_is_replaced_by_an_encrypted_one(ec2, key):
     assert state(ec2, instance) == "stopped"
     ec2.detach_volume(VolumeId=old)
     snapshot = ec2.create_snapshot(VolumeId=old)["SnapshotId"]
-    new = ec2.create_volume(SnapshotId=snapshot, AvailabilityZone=zone, Encrypted=True, KmsKeyId=key)[
-        "VolumeId"
-    ]
+    new = ec2.create_volume(SnapshotId=snapshot, AvailabilityZone=zone, Encrypted=True, KmsKeyId=key)["VolumeId"]
     ec2.attach_volume(VolumeId=new, InstanceId=instance, Device=device)
     ec2.start_instances(InstanceIds=[instance])
     assert state(ec2, instance) == "running"

@@ -70,10 +70,7 @@ def test_disable_takes_no_alias(client, key):
 def test_deletion_has_a_window_and_cancelling_leaves_the_key_disabled(client, key):
     kms = client("kms")
     for days in (1, 6, 31):
-        assert (
-            refused(kms.schedule_key_deletion, KeyId=key, PendingWindowInDays=days)[0]
-            == "ValidationException"
-        )
+        assert refused(kms.schedule_key_deletion, KeyId=key, PendingWindowInDays=days)[0] == "ValidationException"
     answer = kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=8)
     assert (answer["KeyId"], answer["KeyState"], answer["PendingWindowInDays"]) == (key, "PendingDeletion", 8)
     assert refused(kms.schedule_key_deletion, KeyId=key)[0] == "KMSInvalidStateException"

@@ -43,9 +43,7 @@ def role(client):
 
     def make(name, *statements, session="someone"):
         trust = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
-        arn = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"][
-            "Arn"
-        ]
+        arn = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
         if statements:
             client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
         made = client("sts").assume_role(RoleArn=arn, RoleSessionName=session)["Credentials"]
@@ -79,9 +77,7 @@ def test_identity_policies_bind_users(client, user, key):
     alice("kms").describe_key(KeyId=key)
     code, message, status = refused(alice("kms").disable_key, KeyId=key)
     assert (code, status) == ("AccessDeniedException", 400)
-    assert message.startswith(
-        "User: arn:aws:iam::123456789012:user/alice is not authorized to perform: kms:DisableKey"
-    )
+    assert message.startswith("User: arn:aws:iam::123456789012:user/alice is not authorized to perform: kms:DisableKey")
     alice("ec2").describe_instances()
     assert refused(alice("ec2").stop_instances, InstanceIds=["i-1"])[0::2] == ("UnauthorizedOperation", 403)
     alice("s3").list_buckets()

@@ -56,9 +56,7 @@ def test_knobs_change_all_or_nothing():
 
 
 def says(statement, action="kms:Decrypt", resource="arn:k", **context):
-    text = json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*", **statement}]}
-    )
+    text = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*", **statement}]})
     said = judge(text, Request(action, resource, ALICE, context), resource_policy="Principal" in statement)
     return "deny" if said.denied else "allow" if said.allowed else "account" if said.delegated else "nothing"
 

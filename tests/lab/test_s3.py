@@ -43,10 +43,7 @@ def test_reads_and_writes_fail_while_the_key_is_disabled(client, s3, key):
         )
         == expected
     )
-    assert (
-        refused(s3.copy_object, Bucket="gameday-clock", Key="y", CopySource="gameday-clock/clock.png")
-        == expected
-    )
+    assert refused(s3.copy_object, Bucket="gameday-clock", Key="y", CopySource="gameday-clock/clock.png") == expected
     assert (
         refused(
             s3.create_multipart_upload,
@@ -88,9 +85,7 @@ def test_head_is_no_probe_unless_checksum_mode_asks(client, s3, key):
 
 
 def test_bucket_default_encryption_counts(client, s3, key):
-    rule = {
-        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/MyKMSKey"}
-    }
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/MyKMSKey"}}
     s3.put_bucket_encryption(Bucket="gameday-clock", ServerSideEncryptionConfiguration={"Rules": [rule]})
     assert s3.put_object(Bucket="gameday-clock", Key="a", Body=b"a")["SSEKMSKeyId"] == key
     client("kms").disable_key(KeyId=key)

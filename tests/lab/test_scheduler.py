@@ -71,22 +71,14 @@ def test_the_switch_needs_its_permission_and_retries(lab, client, key, switch):
     lab.advance(610)
     assert state(client, key) == "Disabled"
     assert look(client, EventName="EnableKey")[0]["errorCode"] == "AccessDenied"
-    client("iam").put_role_policy(
-        RoleName="switch", PolicyName="p", PolicyDocument=document(allow("kms:EnableKey"))
-    )
+    client("iam").put_role_policy(RoleName="switch", PolicyName="p", PolicyDocument=document(allow("kms:EnableKey")))
     lab.advance(60)
     assert state(client, key) == "Enabled"
 
 
 def test_what_could_not_fire_is_refused(client, key, switch):
-    assert (
-        refused(arm, client=client, role=switch, key=key, action="kms:describeKey")[0]
-        == "ValidationException"
-    )
-    assert (
-        refused(arm, client=client, role="arn:aws:iam::123456789012:role/none", key=key)[0]
-        == "ValidationException"
-    )
+    assert refused(arm, client=client, role=switch, key=key, action="kms:describeKey")[0] == "ValidationException"
+    assert refused(arm, client=client, role="arn:aws:iam::123456789012:role/none", key=key)[0] == "ValidationException"
 
 
 def test_alarms_can_be_set_and_read(client):

@@ -68,9 +68,7 @@ def test_a_hang_holds_up_only_itself_and_has_no_effect(lab, client, key):
 def test_others_are_served_during_a_hang(lab, client, key):
     lab.trouble("hang", "kms", "DisableKey", seconds=2, times=1)
     answers = []
-    hung = threading.Thread(
-        target=lambda: answers.append(refused(client("kms").disable_key, KeyId=key)), daemon=True
-    )
+    hung = threading.Thread(target=lambda: answers.append(refused(client("kms").disable_key, KeyId=key)), daemon=True)
     hung.start()
     until(lambda: not lab.troubles()[0]["times"])
     began = time.monotonic()
