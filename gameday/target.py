@@ -9,14 +9,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from gameday.aws.identity import caller
 from gameday.aws.session import LAB_KEYS, Session
 from gameday.errors import TargetError
-from gameday.lab import LabProcess, start
 from gameday.sdk import TargetFacts
+
+if TYPE_CHECKING:
+    from gameday.lab import LabProcess
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def open_target(choice: TargetChoice, run: str, started: datetime) -> Target:
     """Start or reach the AWS that was asked for; raises TargetError or LabError, with nothing left running."""
     if choice.kind == "aws":
         return _account(choice, run, started)
-    lab: LabProcess | None = start(choice.preset) if choice.kind == "embedded" else None
+    lab = _lab(choice.preset) if choice.kind == "embedded" else None
     url = lab.url if lab else choice.url
     close = lab.stop if lab else _nothing
     try:
@@ -83,6 +85,12 @@ def open_target(choice: TargetChoice, run: str, started: datetime) -> Target:
     except BaseException:
         close()
         raise
+
+
+def _lab(preset: str) -> LabProcess:
+    from gameday.lab import start  # not needed, and not loaded, on a real account
+
+    return start(preset)
 
 
 def _account(choice: TargetChoice, run: str, started: datetime) -> Target:
