@@ -82,7 +82,7 @@ def open_target(choice: TargetChoice, run: str, started: datetime) -> Target:
             stages=True,
             close=close,
         )
-    except BaseException:
+    except BaseException:  # whatever ends this, the lab that was started for it ends too
         close()
         raise
 

@@ -101,7 +101,7 @@ def run(**options: object) -> None:
     with _imports():
         from gameday.cli.run import run_playbook
 
-    run_playbook(**options)  # type: ignore[arg-type]
+    run_playbook(**options)  # type: ignore[arg-type]  # click made them so
 
 
 @gameday.command()
@@ -150,7 +150,7 @@ def plan(**options: object) -> None:
     """Say what a run of PLAYBOOK would change, call by call, and what preflight would refuse; writes nothing."""
     from gameday.cli.plan import plan_playbook
 
-    plan_playbook(**options)  # type: ignore[arg-type]
+    plan_playbook(**options)  # type: ignore[arg-type]  # click made them so
 
 
 @gameday.command()
@@ -162,7 +162,7 @@ def drill(**options: object) -> None:
     """Do the preflight of PLAYBOOK alone: prove the undo (EnableKey on the enabled key), change nothing."""
     from gameday.cli.plan import drill_playbook
 
-    drill_playbook(**options)  # type: ignore[arg-type]
+    drill_playbook(**options)  # type: ignore[arg-type]  # click made them so
 
 
 @gameday.command("iam-policy")
@@ -174,7 +174,7 @@ def iam_policy(**options: object) -> None:
     """Print the least IAM policies for running PLAYBOOK and for rolling it back, scoped to its resources."""
     from gameday.cli.plan import print_policies
 
-    print_policies(**options)  # type: ignore[arg-type]
+    print_policies(**options)  # type: ignore[arg-type]  # click made them so
 
 
 @gameday.command()
@@ -185,7 +185,7 @@ def stage(**options: object) -> None:
     """Make what PLAYBOOK needs and is missing, tagged; what exists is checked and never altered."""
     from gameday.cli.stage import stage_playbook
 
-    stage_playbook(**options)  # type: ignore[arg-type]
+    stage_playbook(**options)  # type: ignore[arg-type]  # click made them so
 
 
 @gameday.command()
@@ -196,7 +196,7 @@ def unstage(**options: object) -> None:
     """Remove what gameday stage made for PLAYBOOK, and nothing else."""
     from gameday.cli.stage import unstage_playbook
 
-    unstage_playbook(**options)  # type: ignore[arg-type]
+    unstage_playbook(**options)  # type: ignore[arg-type]  # click made them so
 
 
 @gameday.command()

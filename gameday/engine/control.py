@@ -237,7 +237,7 @@ class Control(threading.Thread):
         self.exit_code = 9 if self._state.open_steps else 70
         try:
             open_ = self._roll_back_after_bug()
-        except Exception:
+        except Exception:  # a second bug, in the rollback itself: say what is open, never "restored"
             log.exception("the rollback after a bug met another")
             open_ = tuple(f"{s.spec.uses} on {s.spec.resource}: not put back" for s in self._state.open_steps)
         restored = "" if open_ else " Everything is as it was found."
@@ -286,7 +286,7 @@ class Control(threading.Thread):
         """Emit an event if that still works: the stream itself may be what is broken."""
         try:
             self._stream.emit(event)
-        except Exception:
+        except Exception:  # the stream may be what is broken, and must not stop the rollback
             log.exception("the event %s could not be told", event.kind)
 
     def _wind_up(self) -> None:

@@ -60,7 +60,7 @@ class Looks:
             observation = probe.observe(aws)
         except Interrupted:
             observation = None
-        except Exception as error:
+        except Exception as error:  # a probe's own bug is a finding about the probe, and must not end the run
             log.exception("probe %s failed", sample.probe)
             observation = Observation(cause=Cause.OTHER, detail=f"the probe itself failed: {type(error).__name__}")
         self._stops.pop(sample.sample, None)

@@ -73,5 +73,5 @@ class Listener(threading.Thread):
             while (sealed := self._queue.get()) is not None:
                 self._exporter.consume(sealed)
             self._exporter.close()
-        except Exception:
+        except Exception:  # a listener's failure must never reach the run: the key comes first
             log.warning("%s failed and is left out from here on", self.name, exc_info=True)

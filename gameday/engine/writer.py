@@ -84,7 +84,7 @@ class JournalWriter(threading.Thread):
     def _one(self, write: Write, done: Callable[[], None] | None, refused: Refusal | None) -> int:
         try:
             write(self._journal)
-        except Exception as error:
+        except Exception as error:  # whatever it is: this thread must live, and whoever waits must be told
             if not isinstance(error, JournalError | HoldTaken):
                 log.exception("the journal failed in a way that it should not")
             if refused is not None:
