@@ -41,13 +41,9 @@ def _try(journal: Journal, run: str, within: float, *, only: bool) -> bool:
     """Whether nothing of the run is open any more; what stops one run's rollback must not stop the next one's."""
     try:
         return _roll_back(journal, run, within, only=only)
-    except Refused:
-        if only and not _open(journal, run):
-            raise
-        if only and journal.run(run).alive():
-            raise
-        click.echo(f"run {run}: {sys.exc_info()[1]}", err=True)
     except GamedayError as error:
+        if only and isinstance(error, Refused) and (not _open(journal, run) or journal.run(run).alive()):
+            raise
         click.echo(f"run {run}: {error}", err=True)
     return False
 

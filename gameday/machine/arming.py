@@ -84,8 +84,7 @@ def on_step(turn: Turn, event: StepInput) -> str:
             turn.emit(StepRefused(step=event.step, at=turn.now, why=event.why))
             return event.why
         case Injected():
-            settle = 0.0 if event.certain else turn.run.spec.timing.settle
-            _injected(turn, event, step.asked, turn.now + settle)
+            _injected(turn, event, step.asked, turn.now + turn.run.spec.timing.lands_within(event.certain))
         case InjectRefused():
             turn.step(event.step, Readiness.REFUSED, settle_until=turn.now)
             turn.emit(StepRefused(step=event.step, at=turn.now, why=event.why))

@@ -111,8 +111,7 @@ def handle(rollback: Rollback, event: Input) -> tuple[Rollback, list[Command]]:
         case ReadBackDone():
             rollback = _on_read_back(rollback, event, out)
         case Injected():
-            settle = 0.0 if event.certain else rollback.timing.settle
-            rollback = settled(rollback, event.step, event.now + settle)
+            rollback = settled(rollback, event.step, event.now + rollback.timing.lands_within(event.certain))
         case InjectRefused():
             rollback = settled(rollback, event.step, event.now)
         case _:

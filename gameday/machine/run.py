@@ -104,16 +104,16 @@ def _late(turn: Turn, event: StepInput) -> None:
         case Held():
             turn.step(event.step, Readiness.HELD)  # so that it is released
         case Injected():
-            timing = turn.run.spec.timing
-            turn.step(event.step, settle_until=turn.now + (0.0 if event.certain else timing.settle))
+            turn.step(event.step, settle_until=turn.now + turn.run.spec.timing.lands_within(event.certain))
         case Captured() | Intended() | ArmRefused() | InjectRefused() | _:
             pass
 
 
 def _much_too_late(turn: Turn, event: StepInput) -> None:
-    """An inject is answered when its step has been undone and closed already: if it was made, it is made again now."""
+    """An inject is answered when its step has been undone and closed already: if it was made, undo it again."""
     if isinstance(event, Injected):
-        turn.step(event.step, Readiness.INJECTED, settle_until=turn.now)
+        settle_until = turn.now + turn.run.spec.timing.lands_within(event.certain)
+        turn.step(event.step, Readiness.INJECTED, settle_until=settle_until)
         turn.out.append(Reopen(event.step))
         _interrupt(turn, f"a call to inject {event.step} was answered only now", hurry=True)
 

@@ -73,6 +73,10 @@ class Timing:
     call_limit: float = 8.0
     """How long a changing call or a read-back may take before it is left behind; above the clients' own timeouts."""
 
+    def lands_within(self, certain: bool) -> float:
+        """Seconds for which an inject that has just ended may still land: none when its answer was certain."""
+        return 0.0 if certain else self.settle
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
