@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import click
 
-from gameday.cli.target_options import read_target
-from gameday.cli.variables import read_vars
+from gameday.cli.target_options import playbook_on_target
 from gameday.engine.iam import policies
 from gameday.engine.plan import Plan, make_plan
 from gameday.engine.prepare import prepare, refusals
 from gameday.errors import Refused
 from gameday.journal import Journal, Owner
 from gameday.journal.sql import SqlJournal, default_place
-from gameday.playbook import Playbook, find, load
+from gameday.playbook import Playbook
 from gameday.rollback.hands import explain
 from gameday.sdk import AnyEvent, Phase, PreflightChecked
-from gameday.target import Target, open_target
+from gameday.target import Target
 
 Options = dict[str, str | None]
 Work = Callable[[Playbook, Target, Journal], None]
@@ -77,17 +74,9 @@ def _rehearse(plan: Plan, target: Target, journal: Journal) -> None:
 
 
 def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, target: Options, work: Work) -> None:
-    choice = read_target(
-        target["target"] or "lab", target["account"], target["region"], target["profile"], target["preset"] or "brisk"
-    )
-    if choice.kind == "embedded":
-        raise click.UsageError("an embedded lab is empty until a run fills it; name an AWS: --target lab=URL or aws")
-    loaded = load(find(playbook), read_vars(var), lab=choice.is_lab)
-    opened = open_target(choice, f"plan-{secrets.token_hex(4)}", datetime.now(UTC))
-    try:
+    why = "an embedded lab is empty until a run fills it; name an AWS: --target lab=URL or aws"
+    with playbook_on_target(playbook, var, target, purpose="plan", no_lab=why) as (loaded, opened):
         work(loaded, opened, SqlJournal(journal or default_place()))
-    finally:
-        opened.close()
 
 
 def _print_check(event: AnyEvent) -> None:

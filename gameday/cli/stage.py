@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import click
 
-from gameday.cli.target_options import read_target
-from gameday.cli.variables import read_vars
+from gameday.cli.target_options import playbook_on_target
 from gameday.errors import Refused
-from gameday.playbook import Playbook, find, load
+from gameday.playbook import Playbook
 from gameday.sdk import AWS
-from gameday.target import open_target
 
 
 def stage_playbook(playbook: str, var: tuple[str, ...], **target: str | None) -> None:
@@ -29,17 +25,9 @@ def unstage_playbook(playbook: str, var: tuple[str, ...], **target: str | None) 
 def _with_target(
     playbook: str, var: tuple[str, ...], target: dict[str, str | None], work: Callable[[Playbook, AWS], None]
 ) -> None:
-    choice = read_target(
-        target["target"] or "lab", target["account"], target["region"], target["profile"], target["preset"] or "brisk"
-    )
-    if choice.kind == "embedded":
-        raise click.UsageError("an embedded lab ends with its run; name the AWS to stage in: --target lab=URL or aws")
-    loaded = load(find(playbook), read_vars(var), lab=choice.is_lab)
-    opened = open_target(choice, f"stage-{secrets.token_hex(4)}", datetime.now(UTC))
-    try:
+    why = "an embedded lab ends with its run; name the AWS to stage in: --target lab=URL or aws"
+    with playbook_on_target(playbook, var, target, purpose="stage", no_lab=why) as (loaded, opened):
         work(loaded, opened.session)
-    finally:
-        opened.close()
 
 
 def _make(playbook: Playbook, aws: AWS) -> None:
