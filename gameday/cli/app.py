@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
-
 import click
 
 from gameday import __version__
-
-F = TypeVar("F", bound=Callable[..., object])
+from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
 
 EXIT_CODES = """\b
 Exit codes:
@@ -32,63 +26,11 @@ def gameday() -> None:
     """Rehearse the revocation of an AWS KMS key: break it, watch, always put it back, and prove it."""
 
 
-@contextmanager
-def _imports() -> Iterator[None]:
-    """Import without the garbage collector: importing allocates much and frees nothing (a tenth of the start).
-
-    What is imported is then kept out of every later collection, which also keeps those short while a key is off.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def _journal(command: F) -> F:
-    return click.option(
-        "--journal",
-        metavar="FILE|URL",
-        help="Where runs and undo steps are kept.  [default: $GAMEDAY_JOURNAL, or journal.db in the state directory]",
-    )(command)
-
-
-def _target(command: F) -> F:
-    for option in (
-        click.option("--profile", help="One of boto3's profiles, with --target aws."),
-        click.option("--region", help="The Region; needed with --target aws."),
-        click.option("--account", help="The account that you mean; needed with --target aws, and STS must agree."),
-        click.option(
-            "--preset",
-            type=click.Choice(["instant", "brisk", "aws"]),
-            default="brisk",
-            show_default=True,
-            help="How fast the embedded lab is.",
-        ),
-        click.option(
-            "--target",
-            metavar="lab|lab=URL|aws",
-            default="lab",
-            show_default=True,
-            help="Which AWS: an embedded lab, one that is already up, or a real account.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _vars(command: F) -> F:
-    return click.option("--var", "var", multiple=True, metavar="NAME=VALUE", help="A variable's value; repeatable.")(
-        command
-    )
-
-
 @gameday.command()
 @click.argument("playbook")
-@_vars
-@_target
-@_journal
+@vars_option
+@target_options
+@journal_option
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines on standard output; people read stderr.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT.")
 @click.option("--metrics-textfile", type=click.Path(dir_okay=False), help="Leave metrics for the node exporter.")
@@ -98,7 +40,7 @@ def run(**options: object) -> None:
     PLAYBOOK is a file, or the name of one that ships with gameday (killswitch.yaml). Without --target it runs on an
     embedded lab; no real account is touched unless --target names it.
     """
-    with _imports():
+    with quick_imports():
         from gameday.cli.run import run_playbook
 
     run_playbook(**options)  # type: ignore[arg-type]  # click made them so
@@ -106,10 +48,10 @@ def run(**options: object) -> None:
 
 @gameday.command()
 @click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK...")
-@_vars
+@vars_option
 def validate(playbooks: tuple[str, ...], var: tuple[str, ...]) -> None:
     """Check playbooks; every mistake is reported at once."""
-    with _imports():
+    with quick_imports():
         from gameday.cli.catalogue import validate_playbooks
 
     validate_playbooks(playbooks, var)
@@ -143,9 +85,9 @@ def faults(markdown: bool) -> None:
 
 @gameday.command()
 @click.argument("playbook")
-@_vars
-@_target
-@_journal
+@vars_option
+@target_options
+@journal_option
 def plan(**options: object) -> None:
     """Say what a run of PLAYBOOK would change, call by call, and what preflight would refuse; writes nothing."""
     from gameday.cli.plan import plan_playbook
@@ -155,9 +97,9 @@ def plan(**options: object) -> None:
 
 @gameday.command()
 @click.argument("playbook")
-@_vars
-@_target
-@_journal
+@vars_option
+@target_options
+@journal_option
 def drill(**options: object) -> None:
     """Do the preflight of PLAYBOOK alone: prove the undo (EnableKey on the enabled key), change nothing."""
     from gameday.cli.plan import drill_playbook
@@ -167,9 +109,9 @@ def drill(**options: object) -> None:
 
 @gameday.command("iam-policy")
 @click.argument("playbook")
-@_vars
-@_target
-@_journal
+@vars_option
+@target_options
+@journal_option
 def iam_policy(**options: object) -> None:
     """Print the least IAM policies for running PLAYBOOK and for rolling it back, scoped to its resources."""
     from gameday.cli.plan import print_policies
@@ -179,8 +121,8 @@ def iam_policy(**options: object) -> None:
 
 @gameday.command()
 @click.argument("playbook")
-@_vars
-@_target
+@vars_option
+@target_options
 def stage(**options: object) -> None:
     """Make what PLAYBOOK needs and is missing, tagged; what exists is checked and never altered."""
     from gameday.cli.stage import stage_playbook
@@ -190,8 +132,8 @@ def stage(**options: object) -> None:
 
 @gameday.command()
 @click.argument("playbook")
-@_vars
-@_target
+@vars_option
+@target_options
 def unstage(**options: object) -> None:
     """Remove what gameday stage made for PLAYBOOK, and nothing else."""
     from gameday.cli.stage import unstage_playbook
@@ -203,7 +145,7 @@ def unstage(**options: object) -> None:
 @click.argument("run", required=False)
 @click.option("--all", "all_", is_flag=True, help="The open undo steps of every run that has ended.")
 @click.option("--within", default="2m", show_default=True, help="How long to try, e.g. 90s or 10m.")
-@_journal
+@journal_option
 def rollback(run: str | None, all_: bool, within: str, journal: str | None) -> None:
     """Put back what a run left changed: RUN is its id, or the beginning of it."""
     from gameday.cli.rollback import roll_back_runs
@@ -213,7 +155,7 @@ def rollback(run: str | None, all_: bool, within: str, journal: str | None) -> N
 
 @gameday.command()
 @click.option("--check", is_flag=True, help="Exit with 9 while an undo step is open (for cron and Nagios).")
-@_journal
+@journal_option
 def status(check: bool, journal: str | None) -> None:
     """Say what runs, what is held, and what is still changed."""
     from gameday.cli.history import print_status
@@ -223,7 +165,7 @@ def status(check: bool, journal: str | None) -> None:
 
 @gameday.command()
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many runs.")
-@_journal
+@journal_option
 def history(limit: int, journal: str | None) -> None:
     """List past runs, newest first."""
     from gameday.cli.history import print_history
@@ -234,7 +176,7 @@ def history(limit: int, journal: str | None) -> None:
 @gameday.command()
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON lines.")
-@_journal
+@journal_option
 def show(run: str, as_json: bool, journal: str | None) -> None:
     """Tell a past run again from the journal: RUN is its id, or the beginning of it."""
     from gameday.cli.history import print_run
