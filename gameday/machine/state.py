@@ -136,6 +136,12 @@ class Run:
         return tuple(probe for probe in probes if not (probe.steps and self.stage is Stage.EVIDENCE))
 
     @property
+    def before_fault(self) -> bool:
+        """Whether no fault has been asked for, so that whatever goes wrong is a reason not to begin."""
+        early = (Stage.PREPARING, Stage.ARMING, Stage.BASELINE)
+        return self.stage in early or (self.stage is Stage.INJECTING and self.fault_at is None)
+
+    @property
     def open_steps(self) -> tuple[Armed, ...]:
         """The steps that the journal holds, or is about to hold, as open."""
         return tuple(step for step in self.steps.values() if step.readiness in OPEN)
