@@ -1,0 +1,158 @@
+"""The definition, run by DuckDB in this process over what the sources gave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gameday.blastradius._answer import Answer, Coverage, Kind, Row, Totals, Use
+from gameday.blastradius._flat import COLUMNS
+from gameday.blastradius._question import Question
+from gameday.blastradius._source import Source, Watch, new_hits
+from gameday.blastradius._sql import DUCKDB, ROW_COLUMNS, USE_COLUMNS, rows_sql, uses_sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY = "128MB"
+"""Beyond this DuckDB goes on in the hits' folder."""
+_MAXIMUM_LINE = 4 * 2**20
+"""What ``_flat`` keeps of a record is far less."""
+
+
+class Embedded:
+    """Counts the records of one or several sources; records that come from more than one count once."""
+
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
+
+    def ask(self, question: Question, watch: Watch | None = None) -> Answer:
+        """Read the sources one after another, then count; when stopped, what was read until then is counted."""
+        watch = watch or Watch()
+        coverage = Coverage()
+        with new_hits() as hits:
+            for source in self._sources:
+                coverage += source.read(question, hits, watch)
+            hits.close()
+            with _database(hits.folder) as database:
+                rows, uses = _count(database, question, hits.folder)
+        return answer_of(question, rows, uses, coverage)
+
+
+def _count(
+    database: duckdb.DuckDBPyConnection, question: Question, folder: Path
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    files = sorted(str(file) for file in folder.glob("*.ndjson") if file.stat().st_size)
+    if not files:
+        return [], []
+    columns = ", ".join(f"c[{number}] AS {name}" for number, name in enumerate(COLUMNS, 1))
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    records = (
+        f"SELECT {columns} FROM read_ndjson([{listed}], records = false, "  # noqa: S608 (our own files)
+        f"columns = {{c: 'VARCHAR[]'}}, maximum_object_size = {_MAXIMUM_LINE})"
+    )
+    rows = database.sql(rows_sql(question, DUCKDB, records)).fetchall()
+    uses = database.sql(uses_sql(question, DUCKDB, records)).fetchall() if question.detail else []
+    return rows, uses
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb
+
+    settings = {
+        "memory_limit": MEMORY,
+        "temp_directory": str(folder / "spill"),
+        "threads": str(os.cpu_count() or 1),
+        "preserve_insertion_order": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    database = duckdb.connect(":memory:", config=settings)  # type: ignore[arg-type]  # values of other types exist
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def answer_of(
+    question: Question,
+    rows: Iterable[Sequence[object]],
+    uses: Iterable[Sequence[object]],
+    coverage: Coverage,
+) -> Answer:
+    """The answer from what the definition gave, whichever engine ran it; every value may come as text."""
+    by_kind: dict[str, list[Row]] = {}
+    repeated = 0
+    for values in rows:
+        found = {name: "" if value is None else str(value) for name, value in zip(ROW_COLUMNS, values, strict=True)}
+        repeated += int(found["repeated"])
+        by_kind.setdefault(found["kind"], []).append(_row(found))
+    used = by_kind.get(Kind.USE, [])
+    own, management = by_kind.get(Kind.OWN, []), by_kind.get(Kind.MANAGEMENT, [])
+    undated = sum(row.uses for row in by_kind.get("undated", []))
+    found_in_all = sum(row.uses for rows_ in by_kind.values() for row in rows_)
+    return Answer(
+        key=str(question.key),
+        window=question.window,
+        rows=tuple(used),
+        totals=_totals(used).but(own=sum(row.uses for row in own), management=sum(row.uses for row in management)),
+        coverage=coverage.but(hits=found_in_all - undated, repeated=repeated, undated=undated),
+        own=tuple(own),
+        management=tuple(management),
+        uses=tuple(_uses(uses)),
+    )
+
+
+def _row(found: dict[str, str]) -> Row:
+    return Row(
+        principal=found["principal"],
+        service=found["service"],
+        resource=found["resource"],
+        uses=int(found["uses"]),
+        errors=int(found["errors"]),
+        refused=int(found["refused"]),
+        first_used=_time(found["first_used"]) or datetime.min,
+        last_used=_time(found["last_used"]) or datetime.min,
+        first_refused=_time(found["first_refused"]),
+        last_refused=_time(found["last_refused"]),
+        last_succeeded=_time(found["last_succeeded"]),
+        actions=tuple(filter(None, found["actions"].split(","))),
+        error_codes=tuple(filter(None, found["error_codes"].split(","))),
+        sessions=int(found["sessions"]),
+    )
+
+
+def _uses(uses: Iterable[Sequence[object]]) -> Iterator[Use]:
+    for values in uses:
+        found = {name: "" if value is None else str(value) for name, value in zip(USE_COLUMNS, values, strict=True)}
+        time = _time(found.pop("moment"))
+        kind = found.pop("kind")
+        if time is not None:
+            yield Use(time=time, kind=Kind(kind), **found)
+
+
+def _totals(rows: Sequence[Row]) -> Totals:
+    return Totals(
+        uses=sum(row.uses for row in rows),
+        errors=sum(row.errors for row in rows),
+        refused=sum(row.refused for row in rows),
+        principals=len({row.principal for row in rows}),
+        services=len({row.service for row in rows}),
+        resources=len({row.resource for row in rows if row.resource}),
+        rows=len(rows),
+        first_used=min((row.first_used for row in rows), default=None),
+        last_used=max((row.last_used for row in rows), default=None),
+    )
+
+
+def _time(text: str) -> datetime | None:
+    """A record's time; one that is shaped like a time and is none (month 13) is none."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
