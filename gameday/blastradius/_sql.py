@@ -145,7 +145,7 @@ USE_COLUMNS = (
 
 
 def rows_sql(question: Question, dialect: Dialect, records: str) -> str:
-    """The sums, one row for each kind, principal, service and resource. ``records`` gives ``_flat.COLUMNS``, none of them NULL."""
+    """The sums by kind, principal, service and resource; ``records`` gives ``_flat.COLUMNS``, none of them NULL."""
     return f"{uses_ctes(question, dialect, records)}\n{SUMS.format(**_distinct(dialect))}"
 
 
