@@ -8,6 +8,7 @@
     │   ├── TargetError     5    the account, Region, credentials or endpoint are not what was asked for
     │   ├── LabError        5    the embedded lab did not start, or its port is taken
     │   ├── HoldTaken       5    another run holds the resource
+    │   ├── Halted          5    game days are halted until gameday resume
     │   └── CannotInject    5    the resource is not in the state that the fault breaks
     ├── JournalError        5    the journal cannot be opened, read or written
     ├── Interrupted         3    the run is over; whoever still works for it stops here
@@ -49,6 +50,10 @@ class LabError(Refused):
 
 class HoldTaken(Refused):
     """Another run holds the resource."""
+
+
+class Halted(Refused):
+    """Game days on this journal are halted; ``gameday resume`` ends that."""
 
 
 class CannotInject(Refused):

@@ -143,7 +143,7 @@ class Control(threading.Thread):
     def _beat(self) -> None:
         if self._clock() - self._beaten >= HEARTBEAT:
             self._beaten = self._clock()
-            self._writer.write(lambda journal: journal.heartbeat(self._job.run))
+            self._writer.write(lambda journal: journal.pulse(self._job.run))
 
     def _prepare(self) -> None:
         job = self._job

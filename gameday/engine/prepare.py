@@ -7,13 +7,14 @@ taken: it is the undo itself, and must not enable a key that another run has dis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from gameday.engine.iam import denied
 from gameday.engine.plan import Plan, make_plan
 from gameday.errors import CannotInject, JournalError, Refused
 from gameday.journal import HoldRecord, Journal
 from gameday.playbook import Playbook
-from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, TargetFacts
+from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, TargetFacts, format_duration
 
 Emit = Callable[[AnyEvent], None]
 
@@ -66,6 +67,7 @@ def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None
 
 def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> Iterator[tuple[str, str]]:
     """What is checked, and why not, or ``""``; one after the other, as far as the reader goes."""
+    yield "halt", _halted(journal)
     yield "holds", _held(plan, journal)
     for fault in plan.faults:
         if fault.needs_switch and not may_stage:
@@ -84,21 +86,37 @@ def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: b
         yield f"state {id_}", _why_not(step, aws)
 
 
+def _halted(journal: Journal) -> str:
+    halt = journal.halted()
+    return f"game days are {halt}; gameday resume ends that" if halt else ""
+
+
 def _held(plan: Plan, journal: Journal) -> str:
     """A resource that a dead run left changed must be mended first; one that a live run holds is left to it."""
     ours = {record.resource for record in plan.records.values()}
     for step in journal.steps(only_open=True):
         if step.record.resource in ours:
             run = journal.run(step.record.run)
-            state = "is still running" if run.alive() else "did not finish"
+            state = f"has been running for {_lasting(run.age)}" if run.alive() else "did not finish"
             return (
                 f"{step.record.resource} has an open undo step of run {step.record.run} ({run.owner}), which {state}; "
                 f"finish it with: gameday rollback {step.record.run}"
             )
     for hold in journal.holds():
         if hold.resource in ours and _holder_lives(hold, journal):
-            return f"{hold.resource} is held by run {hold.run} ({hold.owner}) since {hold.taken_at}"
+            return f"{hold.resource} is held by run {hold.run} ({hold.owner}){_for_how_long(hold, journal)}"
     return ""
+
+
+def _for_how_long(hold: HoldRecord, journal: Journal) -> str:
+    try:
+        return f", which has been running for {_lasting(journal.run(hold.run).age)}"
+    except JournalError:  # a drill's hold has no run
+        return f" since {hold.taken_at[:19]}Z"
+
+
+def _lasting(seconds: float) -> str:
+    return format_duration(timedelta(seconds=max(0, round(seconds))))
 
 
 def _holder_lives(hold: HoldRecord, journal: Journal) -> bool:

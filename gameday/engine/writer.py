@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from gameday.errors import HoldTaken, JournalError
+from gameday.errors import GamedayError
 from gameday.journal import Journal
 from gameday.sdk import Sealed
 
 log = logging.getLogger(__name__)
 
-Write = Callable[[Journal], None]
+Write = Callable[[Journal], object]
 Refusal = Callable[[str], None]
 
 
@@ -85,7 +85,7 @@ class JournalWriter(threading.Thread):
         try:
             write(self._journal)
         except Exception as error:  # whatever it is: this thread must live, and whoever waits must be told
-            if not isinstance(error, JournalError | HoldTaken):
+            if not isinstance(error, GamedayError):
                 log.exception("the journal failed in a way that it should not")
             if refused is not None:
                 refused(str(error))

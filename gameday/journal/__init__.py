@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from gameday.journal.owner import Owner
-from gameday.journal.records import HoldRecord, Journal, RunRecord, StepRecord, StepState
+from gameday.journal.records import Abandon, Halt, HoldRecord, Journal, Pulse, RunRecord, StepRecord, StepState
 
-__all__ = ["HoldRecord", "Journal", "Owner", "RunRecord", "StepRecord", "StepState"]
+__all__ = ["Abandon", "Halt", "HoldRecord", "Journal", "Owner", "Pulse", "RunRecord", "StepRecord", "StepState"]

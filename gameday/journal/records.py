@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -14,14 +14,47 @@ SILENCE = 60.0
 """Seconds without a heartbeat (one every five) after which a run on another machine counts as dead."""
 
 
+def seconds_since(at: str, now: datetime) -> float:
+    """Seconds from a moment in the journal to another."""
+    return (now - datetime.fromisoformat(at)).total_seconds()
+
+
 class Record(BaseModel):
     """Base of all records."""
 
     model_config = ConfigDict(frozen=True)
 
 
+class Halt(Record):
+    """All game days on this journal are to roll back, and none may begin."""
+
+    by: str
+    reason: str
+    at: str
+
+    def __str__(self) -> str:
+        return f"halted by {self.by} since {self.at[:19]}Z: {self.reason}"
+
+
+class Abandon(Record):
+    """A run is to leave everything as it is: a human has decided."""
+
+    by: str
+    reason: str
+    at: str
+
+
+class Pulse(Record):
+    """What a run learns whenever it says that it is alive."""
+
+    halt: Halt | None
+    abandon: Abandon | None
+    holds: frozenset[str]
+    """The resources that the run still holds."""
+
+
 class RunRecord(Record):
-    """A run, as the journal knows it."""
+    """A run, as the journal knew it when it was read."""
 
     run: str
     playbook: str
@@ -33,6 +66,11 @@ class RunRecord(Record):
     verdict: str | None = None
     exit_code: int | None = None
     story: str | None = None
+    abandon: Abandon | None = None
+    silence: float
+    """Seconds since the last heartbeat, by the clock of the journal."""
+    age: float
+    """Seconds since the run began, by the clock of the journal."""
 
     def alive(self) -> bool:
         """Whether the run goes on: its process is there, or, where that cannot be seen, it was heard of lately."""
@@ -41,8 +79,7 @@ class RunRecord(Record):
         seen = self.owner.alive()
         if seen is not None:
             return seen
-        silence = datetime.now(UTC) - datetime.fromisoformat(self.heartbeat_at)
-        return silence.total_seconds() < SILENCE
+        return self.silence < SILENCE
 
 
 class HoldRecord(Record):
@@ -101,8 +138,8 @@ class Journal(Protocol):
     def set_target(self, run: str, target: TargetFacts) -> None:
         """Note which AWS the run speaks to, so that others can come back to it."""
 
-    def heartbeat(self, run: str) -> None:
-        """Note that the run's owner is alive."""
+    def pulse(self, run: str) -> Pulse:
+        """Note that the run's owner is alive, and learn what others want of it; one transaction."""
 
     def record(self, events: list[Sealed]) -> None:
         """Append events."""
@@ -114,10 +151,13 @@ class Journal(Protocol):
         """Note how the run ended."""
 
     def take_hold(self, run: str, owner: Owner, resource: str) -> None:
-        """Take the hold on a resource; raises HoldTaken, naming who has it. Taking one's own again is fine."""
+        """Take the hold on a resource; raises HoldTaken, naming who has it, or who left an undo step open on it.
+
+        Raises Halted while game days are halted. Taking one's own again is fine.
+        """
 
     def release(self, run: str, resource: str) -> None:
-        """Give back one's own hold."""
+        """Give back a run's hold, unless an undo step of the run is still open on the resource."""
 
     def intend(self, record: StepRecord) -> None:
         """Write down an undo step, durably, before its change; raises HoldTaken when the hold is not the run's."""
@@ -130,6 +170,18 @@ class Journal(Protocol):
 
     def reopen(self, run: str, step: str) -> None:
         """Note that a step which was closed is open again: its change was made after all, and late."""
+
+    def halt(self, by: str, reason: str) -> Halt:
+        """Make every run on this journal roll back, and let none begin; returns the halt that is in force."""
+
+    def resume(self, by: str) -> Halt | None:
+        """End the halt; returns the one that was in force."""
+
+    def halted(self) -> Halt | None:
+        """The halt that is in force."""
+
+    def abandon(self, run: str, by: str, reason: str) -> Abandon:
+        """Ask a run to leave everything as it is; returns what is asked, which may have been before."""
 
     def run(self, run: str) -> RunRecord:
         """One run, by its id or the beginning of it; raises JournalError for none or several."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 1
-"""Raised with every change of the tables; a journal of another version is refused, never misread."""
+VERSION = 2
+"""Raised with every change of the tables; an older journal is migrated, a newer one refused, none misread."""
 
 metadata = MetaData()
 
@@ -24,6 +24,7 @@ runs = Table(
     Column("verdict", String(20)),
     Column("exit_code", Integer),
     Column("story", Text),
+    Column("abandon", Text),  # JSON: who asked that it leave everything as it is, why, and when
 )
 
 events = Table(
@@ -48,6 +49,7 @@ steps = Table(
     metadata,
     Column("run", String(40), primary_key=True),
     Column("step", String(80), primary_key=True),
+    Column("resource", String(512), nullable=False, server_default=""),
     Column("body", Text, nullable=False),
     Column("state", String(20), nullable=False),  # intended, injected, closed
     Column("intended_at", String(40), nullable=False),
@@ -56,4 +58,31 @@ steps = Table(
     Column("closed", String(20)),
     Column("detail", Text),
     Index("gameday_steps_state", "state"),
+)
+
+halts = Table(
+    "gameday_halts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", String(40), nullable=False),
+    Column("resumed_by", Text),
+    Column("resumed_at", String(40)),  # while it is NULL, every run rolls back and none begins
+)
+
+due = Table(
+    "gameday_due",
+    metadata,
+    Column("schedule", String(200), primary_key=True),
+    Column("due_at", String(40), primary_key=True),  # UTC; with the schedule the claim: one row, one daemon
+    Column("claimed_by", Text, nullable=False),
+    Column("claimed_at", String(40), nullable=False),
+    Column("heartbeat_at", String(40), nullable=False),
+    Column("run", String(40), nullable=False),  # chosen with the claim, so that others find it whatever happens
+    Column("outcome", String(20)),  # NULL while it is under way
+    Column("settled_at", String(40)),
+    Column("detail", Text, nullable=False, server_default=""),
+    Index("gameday_due_outcome", "outcome"),
+    Index("gameday_due_run", "run"),
 )

@@ -1,38 +1,20 @@
-"""The journal on SQLAlchemy: SQLite by default, another database by its URL."""
+"""The journal on SQLAlchemy: SQLite by default, PostgreSQL by its URL."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, inspect, select, update
-from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Row, exists, insert, select, update
 
-from gameday.errors import HoldTaken, JournalError
+from gameday.errors import Halted, HoldTaken, JournalError
 from gameday.journal import schema
+from gameday.journal.database import Database, default_place, iso
 from gameday.journal.owner import Owner
-from gameday.journal.records import HoldRecord, RunRecord, StepRecord, StepState
-from gameday.sdk import SEALED, AnyEvent, Closed, RunFinished, Sealed, TargetFacts, seal
+from gameday.journal.records import Abandon, Halt, HoldRecord, Pulse, RunRecord, StepRecord, StepState, seconds_since
+from gameday.sdk import SEALED, AnyEvent, Closed, RunFinished, Sealed, TargetFacts, format_duration, seal
 
-BUSY_SECONDS = 5
-"""How long a write waits for another process's; the driver never waits for the journal once it rolls back."""
-
-
-def now() -> str:
-    """This moment, as the journal writes it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def default_place() -> str:
-    """``$GAMEDAY_JOURNAL``, or the file under the XDG state directory."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return os.environ.get("GAMEDAY_JOURNAL") or str(Path(state) / "gameday" / "journal.db")
+__all__ = ["SqlJournal", "default_place"]
 
 
 class SqlJournal:
@@ -40,99 +22,60 @@ class SqlJournal:
 
     Parameters
     ----------
-    place: a file's path, or a database URL as SQLAlchemy writes it.
+    place: a file's path, or ``postgresql://USER@HOST/DATABASE``.
     create: make the file and the tables when they are missing; without it a missing journal is empty.
 
-    Raises JournalError when it cannot be opened, or is of another version.
+    Raises JournalError when it cannot be opened, or is of a version that cannot be read.
     """
 
     def __init__(self, place: str, *, create: bool = True) -> None:
-        url = place if "://" in place else f"sqlite:///{Path(place).expanduser().absolute()}"
-        try:
-            self._url = make_url(url)
-        except ArgumentError as error:
-            raise JournalError("the journal is neither a file nor a database URL that can be read") from error
-        self._file = Path(self._url.database or "") if self._url.get_backend_name() == "sqlite" else None
-        with self._failing("cannot be opened"):
-            self._engine = self._connect(create)
-            self._prepare()
+        self.database = Database(place, create=create)
+        self._writing, self._reading = self.database.writing, self.database.reading
 
     @property
     def place(self) -> str:
         """Where it is, without a password."""
-        return str(self._file) if self._file else self._url.render_as_string(hide_password=True)
+        return self.database.place
 
-    def _connect(self, create: bool) -> Engine:
-        if self._file is None:
-            return create_engine(self._url, pool_pre_ping=True)
-        if create or self._file.exists():
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file.touch(mode=0o600)
-            engine = create_engine(self._url, connect_args={"timeout": BUSY_SECONDS})
-        else:
-            engine = create_engine("sqlite://")
-        event.listen(engine, "connect", _durable)
-        event.listen(engine, "begin", _immediate)
-        return engine
-
-    def _prepare(self) -> None:
-        with self._engine.begin() as db:
-            if not inspect(db).has_table(schema.meta.name):
-                schema.metadata.create_all(db)
-            found = db.execute(select(schema.meta.c.value).where(schema.meta.c.name == "schema")).scalar()
-            if found is None:
-                db.execute(insert(schema.meta).values(name="schema", value=str(schema.VERSION)))
-            elif found != str(schema.VERSION):
-                raise JournalError(
-                    f"the journal at {self.place} has version {found}, and this gameday reads {schema.VERSION}; "
-                    "use the gameday that wrote it, or another journal with --journal"
-                )
-
-    @contextmanager
-    def _failing(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, OSError, ImportError) as error:
-            cause = getattr(error, "orig", None) or error
-            raise JournalError(f"the journal at {self.place} {what}: {cause}") from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._failing("cannot be written"), self._engine.begin() as db:
-            yield db
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._failing("cannot be read"), self._engine.connect().execution_options(only_reads=True) as db:
-            yield db
+    def _now(self, db: Connection) -> str:
+        return iso(self.database.now(db))
 
     def open_run(self, run: str, playbook: str, owner: Owner) -> None:
         """Note that a run begins."""
-        row = {"run": run, "playbook": playbook, "started_at": now(), "heartbeat_at": now()}
         with self._writing() as db:
-            db.execute(insert(schema.runs).values(**row, owner=owner.model_dump_json(), target=""))
+            at = self._now(db)
+            row = {"run": run, "playbook": playbook, "started_at": at, "heartbeat_at": at, "target": ""}
+            db.execute(insert(schema.runs).values(**row, owner=owner.model_dump_json()))
 
     def set_target(self, run: str, target: TargetFacts) -> None:
         """Note which AWS the run speaks to."""
-        self._update_run(run, target=target.model_dump_json())
+        with self._writing() as db:
+            _update_run(db, run, target=target.model_dump_json())
 
-    def heartbeat(self, run: str) -> None:
-        """Note that the run's owner is alive."""
-        self._update_run(run, heartbeat_at=now())
+    def pulse(self, run: str) -> Pulse:
+        """Note that the run's owner is alive, and learn what others want of it."""
+        runs, holds = schema.runs, schema.holds
+        with self._writing() as db:
+            _update_run(db, run, heartbeat_at=self._now(db))
+            asked = db.execute(select(runs.c.abandon).where(runs.c.run == run)).scalar()
+            held = db.execute(select(holds.c.resource).where(holds.c.run == run)).scalars()
+            return Pulse(
+                halt=_halt_in_force(db),
+                abandon=Abandon.model_validate_json(asked) if asked else None,
+                holds=frozenset(held),
+            )
 
     def finish_run(self, run: str, finished: RunFinished) -> None:
         """Note how the run ended."""
-        self._update_run(
-            run,
-            finished_at=now(),
-            verdict=str(finished.verdict),
-            exit_code=finished.exit_code,
-            story=finished.story,
-        )
-
-    def _update_run(self, run: str, **values: str | int) -> None:
         with self._writing() as db:
-            db.execute(update(schema.runs).where(schema.runs.c.run == run).values(**values))
+            _update_run(
+                db,
+                run,
+                finished_at=self._now(db),
+                verdict=str(finished.verdict),
+                exit_code=finished.exit_code,
+                story=finished.story,
+            )
 
     def record(self, events: list[Sealed]) -> None:
         """Append events."""
@@ -144,92 +87,123 @@ class SqlJournal:
         """Seal an event behind the run's last one and append it."""
         table = schema.events
         query = select(table.c.body).where(table.c.run == run).order_by(table.c.seq.desc()).limit(1)
-        with self._writing() as db:
+        with self._writing(alone=True) as db:
             body = db.execute(query).scalar()
             last = SEALED.validate_json(body) if body else None
             seq, previous = (last.seq + 1, last.hash) if last else (0, "")
-            sealed = seal(run, seq, now(), previous, event)
+            sealed = seal(run, seq, self._now(db), previous, event)
             db.execute(insert(table).values(run=run, seq=seq, body=sealed.model_dump_json()))
         return sealed
 
     def take_hold(self, run: str, owner: Owner, resource: str) -> None:
-        """Take the hold on a resource; raises HoldTaken, naming who has it."""
-        try:
-            with self._engine.begin() as db:
-                found = self._hold(db, resource)
-                if found is None:
-                    row = {"resource": resource, "run": run, "taken_at": now(), "owner": owner.model_dump_json()}
-                    db.execute(insert(schema.holds).values(row))
-        except IntegrityError:  # taken between the look and the insert (databases without BEGIN IMMEDIATE)
-            with self._reading() as db:
-                found = self._hold(db, resource)
-        except SQLAlchemyError as error:
-            raise JournalError(f"the journal at {self.place} cannot be written: {error}") from error
-        if found is not None and found.run != run:
+        """Take the hold on a resource, unless another has it, or left an undo step open on it."""
+        with self._writing(alone=True) as db:
+            if halt := _halt_in_force(db):
+                raise Halted(f"game days are {halt}; gameday resume ends that")
+            found = _hold(db, resource)
+            if found is None:
+                self._nothing_open(db, run, resource)
+                row = {"resource": resource, "run": run, "taken_at": self._now(db), "owner": owner.model_dump_json()}
+                db.execute(insert(schema.holds).values(row))
+            elif found.run != run:
+                age = seconds_since(found.taken_at, self.database.now(db))
+                raise HoldTaken(
+                    f"{resource} is held by run {found.run} ({found.owner}) for {lasting(age)}; "
+                    f"wait for it, or see gameday status"
+                )
+
+    def _nothing_open(self, db: Connection, run: str, resource: str) -> None:
+        """The hold of a run that has ended may be gone while its change is not: never inject over that."""
+        table = schema.steps
+        open_ = select(table.c.run).where(table.c.resource == resource, table.c.run != run, table.c.state != "closed")
+        other = db.execute(open_.limit(1)).scalar()
+        if other is not None:
             raise HoldTaken(
-                f"{resource} is held by run {found.run} ({found.owner}) since {found.taken_at}; "
-                f"wait for it, or see gameday status"
+                f"{resource} has an open undo step of run {other}; finish it with: gameday rollback {other}"
             )
 
-    def _hold(self, db: Connection, resource: str) -> HoldRecord | None:
-        row = db.execute(select(schema.holds).where(schema.holds.c.resource == resource)).first()
-        return _hold_record(row) if row else None
-
     def release(self, run: str, resource: str) -> None:
-        """Give back one's own hold."""
-        with self._writing() as db:
-            db.execute(schema.holds.delete().where(schema.holds.c.run == run, schema.holds.c.resource == resource))
+        """Give back a run's hold, unless an undo step of the run is still open on the resource."""
+        holds, steps = schema.holds, schema.steps
+        still = exists().where(steps.c.run == run, steps.c.resource == resource, steps.c.state != "closed")
+        with self._writing(alone=True) as db:
+            db.execute(holds.delete().where(holds.c.run == run, holds.c.resource == resource, ~still))
 
     def intend(self, record: StepRecord) -> None:
         """Write down an undo step durably, under a hold that is still the run's."""
-        row = {"run": record.run, "step": record.id, "body": record.model_dump_json(), "state": "intended"}
-        with self._writing() as db:
-            found = self._hold(db, record.resource)
+        row = {"run": record.run, "step": record.id, "resource": record.resource, "state": "intended"}
+        with self._writing(alone=True) as db:
+            found = _hold(db, record.resource)
             if found is None or found.run != record.run:
                 raise HoldTaken(f"the hold on {record.resource} is no longer this run's; nothing may be changed")
-            db.execute(insert(schema.steps).values(**row, intended_at=now()))
+            row |= {"body": record.model_dump_json(), "intended_at": self._now(db)}
+            db.execute(insert(schema.steps).values(**row))
 
     def injected(self, run: str, step: str, *, certain: bool) -> None:
         """Note that the change was made; without ``certain`` it may have been, or may still be."""
-        self._update_step(run, step, state="injected" if certain else "intended", injected_at=now())
+        with self._writing() as db:
+            _update_open(db, run, step, state="injected" if certain else "intended", injected_at=self._now(db))
 
     def close(self, run: str, step: str, closed: Closed, detail: str) -> None:
         """Note how the step was closed."""
-        self._update_step(run, step, state="closed", closed=str(closed), closed_at=now(), detail=detail)
+        with self._writing() as db:
+            _update_open(db, run, step, state="closed", closed=str(closed), closed_at=self._now(db), detail=detail)
 
     def reopen(self, run: str, step: str) -> None:
         """Note that a step which was closed is open again."""
         table = schema.steps
         with self._writing() as db:
-            mine = (table.c.run == run, table.c.step == step)
-            db.execute(
-                update(table).where(*mine).values(state="intended", closed=None, closed_at=None, injected_at=now())
-            )
+            again = {"state": "intended", "closed": None, "closed_at": None, "injected_at": self._now(db)}
+            db.execute(update(table).where(table.c.run == run, table.c.step == step).values(again))
 
-    def _update_step(self, run: str, step: str, **values: str) -> None:
-        table = schema.steps
-        with self._writing() as db:
-            db.execute(
-                update(table)
-                .where(table.c.run == run, table.c.step == step, table.c.state != "closed")
-                .values(**values)
-            )
+    def halt(self, by: str, reason: str) -> Halt:
+        """Make every run on this journal roll back, and let none begin."""
+        with self._writing(alone=True) as db:
+            if (found := _halt_in_force(db)) is not None:
+                return found
+            halt = Halt(by=by, reason=reason, at=self._now(db))
+            db.execute(insert(schema.halts).values(**halt.model_dump()))
+        return halt
+
+    def resume(self, by: str) -> Halt | None:
+        """End the halt."""
+        table = schema.halts
+        with self._writing(alone=True) as db:
+            found = _halt_in_force(db)
+            ended = {"resumed_by": by, "resumed_at": self._now(db)}
+            db.execute(update(table).where(table.c.resumed_at.is_(None)).values(**ended))
+        return found
+
+    def halted(self) -> Halt | None:
+        """The halt that is in force."""
+        with self._reading() as db:
+            return _halt_in_force(db)
+
+    def abandon(self, run: str, by: str, reason: str) -> Abandon:
+        """Ask a run to leave everything as it is."""
+        with self._writing(alone=True) as db:
+            asked = db.execute(select(schema.runs.c.abandon).where(schema.runs.c.run == run)).scalar()
+            if asked:
+                return Abandon.model_validate_json(asked)
+            abandon = Abandon(by=by, reason=reason, at=self._now(db))
+            _update_run(db, run, abandon=abandon.model_dump_json())
+        return abandon
 
     def run(self, run: str) -> RunRecord:
         """One run, by its id or the beginning of it."""
         with self._reading() as db:
             query = select(schema.runs).where(schema.runs.c.run.startswith(run, autoescape=True)).limit(3)
-            rows = db.execute(query).all()
+            rows = [_run_record(row, self.database.now(db)) for row in db.execute(query).all()]
         if len(rows) != 1:
             count = "no run" if not rows else "more than one run"
             raise JournalError(f"{count} in the journal at {self.place} begins with {run!r}; see gameday history")
-        return _run_record(rows[0])
+        return rows[0]
 
     def runs(self, limit: int) -> list[RunRecord]:
         """The latest runs, newest first."""
         with self._reading() as db:
             rows = db.execute(select(schema.runs).order_by(schema.runs.c.started_at.desc()).limit(limit)).all()
-        return [_run_record(row) for row in rows]
+            return [_run_record(row, self.database.now(db)) for row in rows] if rows else []
 
     def events(self, run: str) -> list[Sealed]:
         """A run's events, in order."""
@@ -253,22 +227,39 @@ class SqlJournal:
             return [_hold_record(row) for row in db.execute(select(schema.holds).order_by(schema.holds.c.taken_at))]
 
 
-def _durable(connection: DBAPIConnection, _record: object) -> None:
-    """WAL with a full sync: what was written is there after a power cut."""
-    connection.isolation_level = None  # SQLAlchemy's own BEGIN below, not the driver's late one
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_SECONDS * 1000}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def lasting(seconds: float) -> str:
+    """A time for a sentence: ``3m12s``."""
+    return format_duration(timedelta(seconds=max(0, round(seconds))))
 
 
-def _immediate(db: Connection) -> None:
-    """A deferred BEGIN that turns into a write fails at once, whatever the timeout; so ask for the lock first."""
-    db.exec_driver_sql("BEGIN" if db.get_execution_options().get("only_reads") else "BEGIN IMMEDIATE")
+def _update_run(db: Connection, run: str, **values: str | int) -> None:
+    db.execute(update(schema.runs).where(schema.runs.c.run == run).values(**values))
 
 
-def _run_record(row: Row[tuple[object, ...]]) -> RunRecord:
+def _update_open(db: Connection, run: str, step: str, **values: str) -> None:
+    table = schema.steps
+    mine = (table.c.run == run, table.c.step == step, table.c.state != "closed")
+    db.execute(update(table).where(*mine).values(**values))
+
+
+def _hold(db: Connection, resource: str) -> HoldRecord | None:
+    row = db.execute(select(schema.holds).where(schema.holds.c.resource == resource)).first()
+    return _hold_record(row) if row else None
+
+
+def _halt_in_force(db: Connection) -> Halt | None:
+    table = schema.halts
+    query = select(table.c.by, table.c.reason, table.c.at).where(table.c.resumed_at.is_(None)).limit(1)
+    row = db.execute(query).first()
+    return Halt.model_validate(dict(row._mapping)) if row else None
+
+
+def _run_record(row: Row[tuple[object, ...]], now: datetime) -> RunRecord:
     values = dict(row._mapping)
+    abandon = cast(str | None, values.pop("abandon"))
+    values["abandon"] = Abandon.model_validate_json(abandon) if abandon else None
+    values["silence"] = seconds_since(cast(str, values["heartbeat_at"]), now)
+    values["age"] = seconds_since(cast(str, values["started_at"]), now)
     target = cast(str, values.pop("target"))
     values["owner"] = Owner.model_validate_json(cast(str, values["owner"]))
     values["target"] = TargetFacts.model_validate_json(target) if target else None
