@@ -6,6 +6,7 @@ import click
 
 from gameday import __version__
 from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
+from gameday.cli.report_command import report, verify
 
 EXIT_CODES = """\b
 Exit codes:
@@ -34,6 +35,7 @@ def gameday() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines on standard output; people read stderr.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT.")
 @click.option("--metrics-textfile", type=click.Path(dir_okay=False), help="Leave metrics for the node exporter.")
+@click.option("--report", type=click.Path(file_okay=False), help="Write the report (HTML, JSON, JUnit, Markdown) here.")
 def run(**options: object) -> None:
     """Run PLAYBOOK: baseline, fault, rollback, recovery, evidence, verdict.
 
@@ -58,11 +60,12 @@ def validate(playbooks: tuple[str, ...], var: tuple[str, ...]) -> None:
 
 
 @gameday.command()
-def schema() -> None:
+@click.option("--report", "of_report", is_flag=True, help="That of the JSON report instead.")
+def schema(of_report: bool) -> None:
     """Print the JSON Schema of a playbook, for editors."""
     from gameday.cli.catalogue import print_schema
 
-    print_schema()
+    print_schema(of_report=of_report)
 
 
 @gameday.command()
@@ -197,3 +200,7 @@ def lab(port: int, host: str, preset: str, knobs: tuple[str, ...], describe: boo
     arguments = ["--port", str(port), "--host", host, "--preset", preset]
     arguments += [word for knob in knobs for word in ("--set", knob)] + ["--describe"] * describe
     raise SystemExit(main(arguments))
+
+
+for command in (report, verify):
+    gameday.add_command(command)

@@ -31,9 +31,15 @@ def validate_playbooks(names: Sequence[str], var: Sequence[str]) -> None:
         raise PlaybookInvalid("\n".join(wrong))
 
 
-def print_schema() -> None:
-    """Print the JSON Schema."""
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+def print_schema(*, of_report: bool = False) -> None:
+    """Print the JSON Schema of a playbook, or of the JSON report."""
+    if of_report:
+        from exporters.report.model import Report
+
+        schema = Report.model_json_schema(mode="serialization")
+    else:
+        schema = json_schema()
+    click.echo(json.dumps(schema, indent=2, ensure_ascii=False))
 
 
 def print_parts(kind: str, *, markdown: bool) -> None:

@@ -42,6 +42,7 @@ def run_playbook(
     as_json: bool,
     metrics_port: int | None,
     metrics_textfile: str | None,
+    report: str | None,
 ) -> None:
     """Run a playbook; ends the process with its exit code."""
     listener = _log_from_a_thread()
@@ -57,7 +58,7 @@ def run_playbook(
         playbook=loaded,
         journal=kept,
         open_target=lambda run, started: open_target(choice, run, started),
-        exporters=_exporters(kept.place, as_json, metrics_port, metrics_textfile),
+        exporters=_exporters(kept.place, as_json, metrics_port, metrics_textfile, report),
         version=__version__,
         finish_with=rollback_command(run, journal),
     )
@@ -80,7 +81,7 @@ def _log_from_a_thread() -> QueueListener:
     return listener
 
 
-def _exporters(place: str, as_json: bool, port: int | None, textfile: str | None) -> list[Exporter]:
+def _exporters(place: str, as_json: bool, port: int | None, textfile: str | None, report: str | None) -> list[Exporter]:
     """Who listens: people on the terminal, programs on standard output, Prometheus."""
     stream = sys.stderr if as_json else sys.stdout
     listening: list[Exporter] = [JsonLines(sys.stdout)] if as_json else []
@@ -99,4 +100,8 @@ def _exporters(place: str, as_json: bool, port: int | None, textfile: str | None
         if port is not None:
             click.echo(f"metrics on http://127.0.0.1:{metrics.serve(port)}/metrics", err=True)
         listening.append(metrics)
+    if report:
+        from exporters.report.files import ReportFiles
+
+        listening.append(ReportFiles(Path(report), lambda said: click.echo(said, err=True)))
     return listening

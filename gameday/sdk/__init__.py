@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         TargetFacts,
         UndoTried,
         chain_is_whole,
+        first_broken,
         seal,
     )
 else:
@@ -176,6 +177,7 @@ __all__ = [
     "Verdict",
     "chain_is_whole",
     "classify",
+    "first_broken",
     "format_duration",
     "parse_duration",
     "rebuild_step",

@@ -335,12 +335,17 @@ def seal(run: str, seq: int, at: str, previous: str, event: AnyEvent) -> Sealed:
     )
 
 
-def chain_is_whole(events: list[Sealed]) -> bool:
-    """Whether every event is the one that was sealed, in its place, with none missing between."""
+def first_broken(events: list[Sealed]) -> int | None:
+    """Where the chain is broken: the place of the first event that is not the one sealed there; None when nowhere."""
     previous = ""
     for seq, sealed in enumerate(events):
         expected = chain_hash(sealed.run, seq, sealed.at, previous, sealed.event)
         if (sealed.seq, sealed.previous, sealed.hash) != (seq, previous, expected):
-            return False
+            return seq
         previous = sealed.hash
-    return True
+    return None
+
+
+def chain_is_whole(events: list[Sealed]) -> bool:
+    """Whether every event is the one that was sealed, in its place, with none missing between."""
+    return first_broken(events) is None

@@ -1,0 +1,213 @@
+"""From a run's events to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from exporters.parts import InPhase, ProbeView, StepView
+from exporters.report.collect import Collected, Strip
+from exporters.report.model import (
+    Call,
+    Change,
+    Ending,
+    Evidence,
+    Expectation,
+    PhaseSpan,
+    ProbeReport,
+    Report,
+    Rollback,
+    Surroundings,
+)
+from gameday.sdk import Phase, Sealed, TrailRecord
+
+RECORDS = 60
+"""CloudTrail records that a report carries; the journal has them all."""
+_KNOWN = {"kind", "account", "region", "endpoint", "caller", "lab_pid"}
+
+
+def build(events: Iterable[Sealed]) -> Report:
+    """Tell a run from its events alone: a finished one, or the part of it that there is."""
+    collected = Collected()
+    for sealed in events:
+        collected.consume(sealed)
+    return report(collected)
+
+
+def report(collected: Collected) -> Report:
+    """Tell what was collected so far."""
+    view = collected.view
+    records = [(probe, record) for probe in view.probes.values() for record in probe.records.values()]
+    event_ids = {record.request_id: record.event_id for _, record in records if record.request_id}
+    steps = [
+        (step, tuple(_with_event_id(call, event_ids) for call in collected.calls[id_]))
+        for id_, step in _changed(collected)
+    ]
+    return Report(
+        run=view.run,
+        playbook=view.playbook,
+        description=view.description,
+        started=collected.utc(0.0),
+        seconds=view.now,
+        ending=_ending(collected),
+        surroundings=_surroundings(collected),
+        limits=view.limits,
+        changed_at=view.fault_since,
+        changed_for=_changed_for(view.fault_steps, view.now),
+        phases=_phases(collected),
+        probes=tuple(_probe(probe, collected.strips[name]) for name, probe in list(view.probes.items())),
+        changes=tuple(_change(step, calls, collected) for step, calls in steps),
+        rollbacks=tuple(
+            Rollback(
+                began=one.began,
+                by=one.by,
+                reason=one.reason,
+                attempts=one.attempts,
+                failures=one.failures,
+                seconds=one.seconds,
+                complete=one.complete,
+            )
+            for one in view.rollbacks
+        ),
+        evidence=tuple(_evidence(probe.facts.name, record) for probe, record in records[:RECORDS]),
+        evidence_left_out=max(len(records) - RECORDS, 0),
+        checks=tuple(view.checks),
+        moments=tuple(collected.moments),
+        chain=collected.chain(),
+    )
+
+
+def _changed(collected: Collected) -> list[tuple[str, StepView]]:
+    return [
+        (id_, step) for id_, step in collected.view.steps.items() if collected.calls[id_] or step.changed_at is not None
+    ]
+
+
+def _ending(collected: Collected) -> Ending:
+    view = collected.view
+    finished = view.finished
+    verdict = "unfinished" if finished is None else finished.verdict.value
+    is_open = view.incomplete or (finished is None and bool(view.open_steps))
+    story = finished.story if finished else "The run has not ended, or died without a word."
+    if view.finished_later:
+        story += " What it left changed has been put back since."
+    return Ending(
+        verdict="rollback incomplete" if view.incomplete else verdict,
+        exit_code=finished.exit_code if finished else None,
+        story=story,
+        reasons=finished.reasons if finished else (),
+        incomplete=view.incomplete,
+        still_changed=tuple(view.still_changed) if is_open else (),
+        finish_with=(finished.finish_with if finished else "") or (f"gameday rollback {view.run}" if is_open else ""),
+    )
+
+
+def _surroundings(collected: Collected) -> Surroundings:
+    target, started = collected.view.target, collected.started
+    facts = target.model_dump(mode="json", exclude_defaults=True) if target else {}
+    return Surroundings(
+        target=target.kind if target else "",
+        account=target.account if target else "",
+        region=target.region if target else "",
+        endpoint=target.endpoint if target else "",
+        caller=target.caller if target else "",
+        details={name: _told(value) for name, value in facts.items() if name not in _KNOWN and value},
+        machine=started.machine if started else "",
+        pid=started.pid if started else 0,
+        version=started.version if started else "",
+    )
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={inner}" for name, inner in value.items())
+    return str(value)
+
+
+def _changed_for(steps: list[StepView], now: float) -> float | None:
+    began = [step.changed_at for step in steps if step.changed_at is not None]
+    if not began:
+        return None
+    ended = [step.closed.at if step.closed else now for step in steps if step.changed_at is not None]
+    return max(max(ended) - min(began), 0.0)
+
+
+def _phases(collected: Collected) -> tuple[PhaseSpan, ...]:
+    phases = list(collected.phases)
+    if phases:
+        phases[-1] = phases[-1].model_copy(update={"ended": max(collected.view.now, phases[-1].ended)})
+    return tuple(phases)
+
+
+def _probe(probe: ProbeView, strip: Strip) -> ProbeReport:
+    return ProbeReport(
+        facts=probe.facts,
+        expectations=tuple(_expectation(probe, phase) for phase in Phase if phase in probe.facts.expect),
+        leaks=tuple(strip.leaks),
+        looks=strip.looks,
+        segments=tuple(strip.segments),
+        latency=strip.points(),
+        latency_of=len(strip.latency),
+        median=strip.median(),
+        longest=strip.longest(),
+    )
+
+
+def _expectation(probe: ProbeView, phase: Phase) -> Expectation:
+    here = probe.phases.get(phase) or InPhase()
+    breached = probe.breached if probe.breached is not None and probe.breached.phase is phase else None
+    seen = here.fitting or here.last
+    if here.broken is not None or breached is not None:
+        seen = here.unfitting or here.last
+    return Expectation(
+        phase=phase,
+        expected=probe.facts.expect[phase],
+        within=probe.facts.within.get(phase),
+        result=_result(probe, here, broken=breached is not None),
+        cause=seen.cause.value if seen else "",
+        code=seen.code if seen else "",
+        interval=here.met.interval if here.met else None,
+        why=breached.why if breached else here.broken.why if here.broken else "",
+    )
+
+
+def _result(probe: ProbeView, here: InPhase, *, broken: bool) -> str:
+    if here.broken is not None:
+        return "inconclusive" if here.broken.inconclusive else "broken"
+    if broken:
+        return "broken"
+    if here.met is not None:
+        return "met"
+    return "held" if probe.is_guard and here.last is not None else "not reached"
+
+
+def _with_event_id(call: Call, event_ids: Mapping[str, str]) -> Call:
+    return call.model_copy(update={"event_id": event_ids.get(call.request_id, "")}) if call.request_id else call
+
+
+def _change(step: StepView, calls: tuple[Call, ...], collected: Collected) -> Change:
+    return Change(
+        step=step.facts.id,
+        uses=step.facts.uses,
+        resource=step.facts.resource,
+        state=step.status,
+        detail=step.closed.detail if step.closed else "",
+        is_open=step.open,
+        calls=calls,
+        read_backs=tuple(collected.read_backs[step.facts.id]),
+    )
+
+
+def _evidence(probe: str, record: TrailRecord) -> Evidence:
+    return Evidence(
+        probe=probe,
+        utc=f"{record.time:%Y-%m-%dT%H:%M:%SZ}" if record.time.year > 1 else "",
+        name=record.name,
+        source=record.source,
+        principal=record.principal,
+        invoked_by=record.invoked_by,
+        error_code=record.error_code,
+        error_message=record.error_message,
+        event_id=record.event_id,
+        request_id=record.request_id,
+        raw=record.raw,
+    )

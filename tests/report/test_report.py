@@ -1,0 +1,194 @@
+"""The report says what the events say, in every format, whatever the events are."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporters.report.build import build
+from exporters.report.files import SUFFIXES, save_all, written
+from exporters.report.model import Report
+from gameday.sdk import (
+    AnyEvent,
+    Cause,
+    Note,
+    Observation,
+    Phase,
+    ProbeFacts,
+    ProbeObserved,
+    RunPrepared,
+    RunStarted,
+    Sealed,
+    StepFacts,
+    StepInjected,
+    TargetFacts,
+    seal,
+)
+from tests.exporters.recorded import GRANT, RUNS, aborted, failed, incomplete, passed
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e`|](http://x)@everyone"
+LIMIT = 400_000
+
+
+def sealed(events: list[AnyEvent]) -> list[Sealed]:
+    out: list[Sealed] = []
+    for seq, event in enumerate(events):
+        at = f"2026-03-03T10:00:{seq % 60:02}.000000+00:00"
+        out.append(seal("7f3a9c12", seq, at, out[-1].hash if out else "", event))
+    return out
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_ending_can_be_told_in_every_format(name: str, tmp_path: Path) -> None:
+    paths = save_all(RUNS[name](), tmp_path)
+    assert [path.suffix for path in paths] == list(SUFFIXES.values())
+    report = Report.model_validate_json(paths[1].read_text())
+    assert report.ending.verdict in unescape(paths[0].read_text())
+    assert paths[0].stat().st_size < LIMIT
+    ElementTree.fromstring(paths[2].read_text())
+    assert paths[3].read_text().startswith("### ")
+
+
+def test_what_a_passing_run_tells() -> None:
+    report = build(passed())
+    read = next(probe for probe in report.probes if probe.facts.name == "read-clock")
+    fault = next(one for one in read.expectations if one.phase is Phase.FAULT)
+    assert (report.ending.verdict, report.ending.exit_code, report.chain.whole) == ("passed", 0, True)
+    assert (fault.result, fault.cause, fault.code) == ("met", "key_disabled", "KMS.DisabledException")
+    assert [segment.cause for segment in read.segments][:2] == ["ok", "ok"]  # baseline, then the fault's first looks
+    assert {"key_disabled"} == {one.cause for one in read.segments if one.tone == "dark"}
+    calls = [(call.does, call.answer, call.utc[:4], call.utc[-1]) for one in report.changes for call in one.calls]
+    assert ("inject", "done", "2026", "Z") in calls and ("undo", "done", "2026", "Z") in calls
+    assert all(change.state == "restored" and change.read_backs for change in report.changes)
+    assert report.changed_for is not None and report.changed_at is not None
+    assert [record.name for record in report.evidence] == ["CreateGrant"]
+
+
+def test_an_incomplete_rollback_is_the_loudest_thing_in_every_format() -> None:
+    report = build(incomplete())
+    command = "gameday rollback 7f3a9c12"
+    assert report.ending.verdict == "rollback incomplete" and report.ending.still_changed
+    for form in SUFFIXES:
+        assert command in unescape(written(report, form)), form
+    failures = ElementTree.fromstring(written(report, "junit")).findall(
+        ".//testcase[@name='everything is put back']/failure"
+    )
+    assert [failure.get("message") for failure in failures] == [command]
+
+
+def test_junit_counts_what_broke() -> None:
+    suite = ElementTree.fromstring(written(build(failed()), "junit"))[0]
+    broken = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert int(suite.get("failures", "")) == len(broken) >= 2  # an expectation, and the verdict
+    assert "verdict" in broken
+    aborted_suite = ElementTree.fromstring(written(build(aborted()), "junit"))[0]
+    assert int(aborted_suite.get("skipped", "")) > 0, "what was not reached is skipped, not passed"
+
+
+def test_the_json_report_is_as_its_published_schema_says() -> None:
+    schema = Report.model_json_schema(mode="serialization")
+    for run in RUNS.values():
+        jsonschema.validate(json.loads(written(build(run()), "json")), schema)
+
+
+def test_an_altered_event_shows_in_the_report() -> None:
+    events = passed()
+    noted = next(i for i, one in enumerate(events) if one.event.kind == "step_closed")
+    altered = events[noted].event.model_copy(update={"detail": "nothing to see"})
+    events[noted] = events[noted].model_copy(update={"event": altered})
+    report = build(events)
+    assert not report.chain.whole
+    assert "The chain of events is broken" in written(report, "html")
+    assert "BROKEN" in written(report, "markdown")
+
+
+def hostile_run() -> list[Sealed]:
+    seen = Observation(
+        cause=Cause.OTHER, code=HOSTILE, detail=HOSTILE, request_id=HOSTILE, records=({**GRANT, "userAgent": HOSTILE},)
+    )
+    facts = ProbeFacts(name=HOSTILE, uses=HOSTILE, resource=HOSTILE, expect={Phase.FAULT: (HOSTILE,)})
+    step = StepFacts(id=HOSTILE, uses=HOSTILE, step=HOSTILE, resource=HOSTILE)
+    target = TargetFacts(kind="lab", account=HOSTILE, region=HOSTILE, caller=HOSTILE, endpoint=HOSTILE)
+    return sealed(
+        [
+            RunStarted(run=HOSTILE, playbook=HOSTILE, description=HOSTILE, version=HOSTILE, machine=HOSTILE),
+            RunPrepared(target=target, probes=(facts,), steps=(step,), limits={HOSTILE: 1.0}),
+            ProbeObserved(probe=HOSTILE, phase=Phase.FAULT, asked=1, answered=2, observation=seen, meets=False),
+            StepInjected(step=HOSTILE, asked=1, answered=2, certain=True, detail=HOSTILE, request_id=HOSTILE),
+            Note(at=3, text=HOSTILE),
+        ]
+    )
+
+
+def test_what_came_from_outside_stays_text() -> None:
+    report = build(hostile_run())
+    page, markdown, junit = (written(report, form) for form in ("html", "markdown", "junit"))
+    assert page.count("<script>") == 1, "only the page's own"
+    assert "&lt;script&gt;" in page
+    for text in (page, markdown, junit):
+        assert "\x1b" not in text and "\u202e" not in text
+    outside = re.sub(r"`[^`\n]*`", "", markdown.replace("\\`", ""))  # in a code span all is text
+    assert "@everyone" not in outside and "<script>" not in outside and "](" not in outside.replace("\\]", "")
+    ElementTree.fromstring(junit)
+
+
+def test_a_huge_run_makes_a_page_that_a_mail_can_carry() -> None:
+    names = [f"probe-{number}" for number in range(300)]
+    facts = tuple(ProbeFacts(name=n, uses="s3.read", expect=dict.fromkeys(list(Phase)[1:], ("ok",))) for n in names)
+    records = [{**GRANT, "eventID": str(n), "requestParameters": {"x": '"<&' * 3000}} for n in range(70)]
+    events: list[AnyEvent] = [
+        RunPrepared(target=TargetFacts(kind="lab", account="1", region="r"), probes=facts, steps=(), limits={})
+    ]
+    for look in range(9000):
+        cause = Cause.OK if look // 100 % 2 else Cause.KEY_DISABLED
+        seen = Observation(cause=cause, records=tuple(records) if look == 5 else ())
+        name = names[look % 100]
+        events.append(ProbeObserved(probe=name, phase=Phase.FAULT, asked=look, answered=look + 1, observation=seen))
+    page = written(build(sealed(events)), "html")
+    assert len(page.encode()) < LIMIT
+
+
+causes = st.sampled_from(list(Cause))
+phases = st.sampled_from(list(Phase))
+times = st.floats(0, 1e6, allow_nan=False)
+parts = st.recursive(
+    st.text(max_size=30), lambda inner: st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=6
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b<", ""]), phases, times, times, causes, st.text(max_size=20)), max_size=30
+    ),
+    st.randoms(use_true_random=False),
+    st.dictionaries(st.text(max_size=10), parts, max_size=5),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_events_in_any_order_make_a_report(
+    looks: list[tuple[str, Phase, float, float, Cause, str]], random: object, raw: dict[str, object]
+) -> None:
+    events: list[AnyEvent] = [
+        ProbeObserved(
+            probe=probe,
+            phase=phase,
+            asked=asked,
+            answered=answered,
+            observation=Observation(cause=cause, code=text, records=({**raw, "eventName": text},)),  # type: ignore[dict-item]
+        )
+        for probe, phase, asked, answered, cause, text in looks
+    ]
+    events += [one.event for one in passed()]
+    random.shuffle(events)  # type: ignore[attr-defined]
+    report = build(sealed(events))
+    for form in SUFFIXES:
+        written(report, form)
+    json.loads(written(report, "json"))
+    ElementTree.fromstring(written(report, "junit"))
