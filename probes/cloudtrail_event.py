@@ -65,7 +65,7 @@ class CloudTrailEvent(Probe):
     def _fits(self, record: TrailRecord) -> bool:
         """Services put their name before an error code of KMS's: ``KMS.DisabledException``."""
         error = not self.error or record.error_code == self.error or record.error_code.endswith(f".{self.error}")
-        return error and self.source in ("", record.source)
+        return error and self.source in ("", record.source) and not record.rehearsal
 
 
 def _lookup(aws: AWS, name: str, pages: int) -> list[TrailRecord]:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gameday.aws.answers import Answering
 from gameday.errors import Interrupted
-from gameday.sdk import Answer
+from gameday.sdk import REHEARSAL, Answer
 
 if TYPE_CHECKING:
     import boto3
-    from botocore.awsrequest import AWSRequest
+    from botocore.awsrequest import AWSPreparedRequest, AWSRequest
     from botocore.config import Config
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
@@ -229,6 +229,15 @@ class Session:
         self._heard.request_id = ""
         return Answering(self.last_request_id)
 
+    @contextmanager
+    def rehearsing(self) -> Iterator[None]:
+        """Mark this thread's changing calls as a rehearsal; the connections stay warm for the undo itself."""
+        self._heard.rehearsing = True
+        try:
+            yield
+        finally:
+            self._heard.rehearsing = False
+
     def last_request_id(self) -> str:
         """The request id of the last answer that this thread got, or ``""``."""
         return str(getattr(self._heard, "request_id", ""))
@@ -305,9 +314,12 @@ class Session:
             options["signature_version"] = UNSIGNED
         return Config(**options)
 
-    def _ask_fence(self, **_: object) -> None:
+    def _ask_fence(self, request: AWSPreparedRequest, **_: object) -> None:
         if not self._fence():
             raise Interrupted("this run may no longer change anything")
+        if getattr(self._heard, "rehearsing", False):  # a header that is not signed
+            agent = request.headers["User-Agent"]
+            request.headers["User-Agent"] = (agent.decode() if isinstance(agent, bytes) else agent) + f" {REHEARSAL}"
 
     def _hear(self, parsed: dict[str, Any], **_: object) -> None:
         self._heard.request_id = parsed.get("ResponseMetadata", {}).get("RequestId", "")

@@ -29,11 +29,11 @@ def arm_next(turn: Turn) -> bool:
     """
     for step in turn.run.steps.values():
         if step.readiness is Readiness.NEW:
-            turn.step(step.spec.id, Readiness.HOLDING)
+            turn.step(step.spec.id, Readiness.HOLDING, asked=turn.now)
             turn.out.append(TakeHold(step.spec.id))
             return False
         if step.readiness is Readiness.HELD and step.spec.probe:
-            turn.step(step.spec.id, Readiness.CAPTURING)
+            turn.step(step.spec.id, Readiness.CAPTURING, asked=turn.now)
             turn.out.append(Capture(step.spec.id))
             return False
         ready = (Readiness.INTENDED, Readiness.INJECTED) if step.spec.probe else (Readiness.HELD,)
@@ -49,7 +49,7 @@ def inject_next(turn: Turn) -> bool:
     for spec in turn.run.spec.fault_steps:
         step = turn.run.steps[spec.id]
         if step.readiness is Readiness.HELD:
-            turn.step(spec.id, Readiness.CAPTURING)
+            turn.step(spec.id, Readiness.CAPTURING, asked=turn.now)
             turn.out.append(Capture(spec.id))
         elif step.readiness is Readiness.INTENDED:
             turn.step(spec.id, Readiness.INJECTING, asked=turn.now, settle_until=turn.now + limit)
@@ -65,14 +65,16 @@ def on_step(turn: Turn, event: StepInput) -> str:
     match event:
         case Held():
             # The rehearsal calls the undo itself, so it waits for the hold: nobody else's fault may be undone by it.
-            turn.step(event.step, Readiness.REHEARSING)
+            timing = turn.run.spec.timing
+            lands = turn.now + timing.call_limit + timing.settle
+            turn.step(event.step, Readiness.REHEARSING, asked=turn.now, held_at=turn.now, free_at=lands)
             turn.emit(HoldTaken(resource=step.spec.resource))
             turn.out.append(Rehearse(event.step))
         case Rehearsed():
-            turn.step(event.step, Readiness.HELD)
+            turn.step(event.step, Readiness.HELD, free_at=0.0)
             turn.emit(PreflightChecked(check=f"undo {event.step}", ok=True, detail="rehearsed"))
         case Captured():
-            turn.step(event.step, Readiness.INTENDING, before=event.before)
+            turn.step(event.step, Readiness.INTENDING, before=event.before, asked=turn.now)
             turn.out.append(Intend(event.step, event.before))
         case Intended():
             turn.step(event.step, Readiness.INTENDED)
@@ -80,7 +82,7 @@ def on_step(turn: Turn, event: StepInput) -> str:
         case ArmRefused():
             # An intent that was refused may still stand in the journal: it stays open and is closed as unchanged.
             intending = step.readiness is Readiness.INTENDING
-            turn.step(event.step, Readiness.REFUSED if intending else Readiness.CLOSED)
+            turn.step(event.step, Readiness.REFUSED if intending else Readiness.CLOSED, free_at=lands_at(turn, event))
             turn.emit(StepRefused(step=event.step, at=turn.now, why=event.why))
             return event.why
         case Injected():
@@ -92,6 +94,12 @@ def on_step(turn: Turn, event: StepInput) -> str:
         case _:
             pass
     return ""
+
+
+def lands_at(turn: Turn, event: Rehearsed | ArmRefused) -> float:
+    """Until when the call of a rehearsal that has ended may still land."""
+    certain = isinstance(event, Rehearsed) or event.certain
+    return 0.0 if certain else turn.now + turn.run.spec.timing.settle
 
 
 def _injected(turn: Turn, event: Injected, asked: float, settle_until: float) -> None:

@@ -103,6 +103,10 @@ class Reopen(StepCommand):
     """Write down that a closed step is open again; nothing waits for it."""
 
 
+class StandDown(Command):
+    """Tell the watchdog that nothing of this run is to be undone any more: somebody abandoned it. Nothing waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseHold(Command):
     """Give the hold back; nothing waits for it."""

@@ -59,9 +59,13 @@ class Rehearsed(StepInput):
 
 @dataclass(frozen=True, slots=True)
 class ArmRefused(StepInput):
-    """The step cannot be made ready: its resource is held, not fit, or the journal did not take it."""
+    """The step cannot be made ready: its resource is held, not fit, or the journal did not take it.
+
+    ``certain`` is False for a rehearsal that had no certain answer: its call may still land.
+    """
 
     why: str
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,13 @@ class InjectRefused(StepInput):
 
 @dataclass(frozen=True, slots=True)
 class Undone(StepInput):
-    """An attempt to undo ended."""
+    """An attempt to undo ended; without ``certain`` a call that was not answered may still land."""
 
     attempt: int
     ok: bool
     detail: str = ""
     request_id: str = ""
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,43 @@ class Signalled(Input):
     """A human or the system asks the run to end."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pulsed(Input):
+    """The journal answered the run's pulse: the run is known to live, and this is what others say to it.
+
+    Parameters
+    ----------
+    asked: seconds; when the pulse was begun, which is what the lease counts from.
+    holds: the resources whose holds are the run's.
+    halted: who halted all game days and why, in one sentence, or ``""``.
+    abandoned: who abandoned this run and why, in one sentence, or ``""``.
+    """
+
+    asked: float
+    holds: frozenset[str]
+    halted: str = ""
+    abandoned: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OthersSeen(Input):
+    """Somebody else changed one of the run's resources.
+
+    Parameters
+    ----------
+    who: a principal's ARN, or ``""`` when only the change itself was seen.
+    what: the call (``DisableKey``), or what was read.
+    changed: seconds on the run's clock; when, as far as it is known.
+    source: ``CloudTrail`` or ``read``.
+    """
+
+    resource: str
+    who: str
+    what: str
+    changed: float
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

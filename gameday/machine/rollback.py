@@ -44,12 +44,16 @@ class Undoing:
     ----------
     settle_until: seconds; until then an injected call may still land, so only an undo asked for later is believed.
     untouched: the inject was certainly never asked for; there is nothing to undo.
+    leave: who decided that it stays as it is, and why; empty when it is to be undone.
+    loose_until: seconds; until then an undo that was not answered may still land, closed or not.
     """
 
     spec: StepSpec
     before: Before
     settle_until: float = 0.0
     untouched: bool = False
+    leave: str = ""
+    loose_until: float = 0.0
     doing: Doing = Doing.WAITING
     attempt: int = 0
     asked: float = 0.0
@@ -75,6 +79,11 @@ class Rollback:
     def open(self) -> tuple[Undoing, ...]:
         """The steps that are not closed."""
         return tuple(step for step in self.steps if step.closed is None)
+
+    @property
+    def loose_until(self) -> float:
+        """Until when an undo that was not answered may still land: no hold is given back before."""
+        return max((step.loose_until for step in self.steps), default=0.0)
 
     @property
     def drifted(self) -> tuple[Undoing, ...]:
@@ -153,7 +162,10 @@ def _on_undone(rollback: Rollback, event: Undone, out: list[Command]) -> Rollbac
     )
     last = "undone, not read back yet" if event.ok else f"the undo was answered: {event.detail}"
     undone_at = step.asked if event.ok else step.undone_at
-    step = replace(step, doing=Doing.READING, tried=True, undone_at=undone_at, asked=event.now, last=last)
+    loose = step.loose_until if event.certain else max(step.loose_until, event.now + rollback.timing.settle)
+    step = replace(
+        step, doing=Doing.READING, tried=True, undone_at=undone_at, asked=event.now, last=last, loose_until=loose
+    )
     # Read back even after a refusal: the resource may be gone, or someone else may have mended it.
     out.append(ReadBackStep(event.step, event.attempt, step.before))
     return _swap(rollback, step)
@@ -216,7 +228,13 @@ def _advance(rollback: Rollback, now: float, out: list[Command]) -> tuple[Rollba
         if step.untouched:
             rollback = _swap(rollback, _close(step, Closed.RESTORED, now, "was never changed", out))
             continue
+        if step.leave:
+            under_way = "; an undo was under way and may still land" if step.doing is Doing.UNDOING else ""
+            rollback = _swap(rollback, _close(step, Closed.ABANDONED, now, step.leave + under_way, out))
+            continue
         if step.doing in (Doing.UNDOING, Doing.READING) and now >= step.asked + rollback.timing.call_limit:
+            if step.doing is Doing.UNDOING:
+                step = replace(step, loose_until=max(step.loose_until, now + rollback.timing.settle))
             step = _again(replace(step, tried=True), now, f"no answer within {rollback.timing.call_limit:g} s")
             rollback = _swap(rollback, step)
         if step.doing is Doing.WAITING and now >= step.next_at and _may_start(rollback, step):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gameday.machine import arming, rollback, sampling, way_back
+from gameday.machine import arming, others, rollback, sampling, way_back
 from gameday.machine.commands import Command, Reopen
 from gameday.machine.expectation import Standing
 from gameday.machine.inputs import (
@@ -19,15 +19,18 @@ from gameday.machine.inputs import (
     Input,
     Intended,
     Observed,
+    OthersSeen,
     Prepared,
     PrepareFailed,
+    Pulsed,
     ReadBackDone,
+    Rehearsed,
     Signalled,
     StepInput,
     SurroundingsFailed,
     Undone,
 )
-from gameday.machine.state import Armed, Readiness, Run, Stage
+from gameday.machine.state import LEASE, PATIENCE, WAITING, Armed, Readiness, Run, Stage
 from gameday.machine.turn import Turn
 from gameday.machine.way_back import ROLLING_BACK
 from gameday.sdk import OK_CAUSES, Phase
@@ -38,6 +41,7 @@ def handle(run: Run, event: Input) -> tuple[Run, list[Command]]:
     turn = Turn(run, event.now)
     if run.stage is not Stage.DONE:
         _take_in(turn, event)
+        _pass_time(turn)
         sampling.time_out(turn)
         sampling.judge_time(turn)
         _advance(turn, event)
@@ -63,8 +67,21 @@ def _take_in(turn: Turn, event: Input) -> None:
             way_back.interrupt(turn, event.name, hurry=True)
         case SurroundingsFailed():
             way_back.give_way(turn, event.why)
+        case Pulsed():
+            others.on_pulse(turn, event)
+        case OthersSeen():
+            others.on_seen(turn, event)
         case _:
             pass
+
+
+def _pass_time(turn: Turn) -> None:
+    """What time alone ends, whatever the stage."""
+    if turn.run.needs_lease and turn.now >= turn.run.leased_until:
+        way_back.give_way(turn, f"the journal has not answered for {LEASE:g} s: the holds may be lost")
+    elif turn.now >= turn.run.patience_ends():
+        waits = [f"{s.spec.id} ({s.readiness})" for s in turn.run.steps.values() if s.readiness in WAITING]
+        way_back.refuse(turn, f"no answer within {PATIENCE:g} s: {', '.join(waits)}")
 
 
 def _on_step(turn: Turn, event: StepInput) -> None:
@@ -89,6 +106,8 @@ def _late(turn: Turn, event: StepInput) -> None:
     match event:
         case Held():
             turn.step(event.step, Readiness.HELD)  # so that it is released
+        case Rehearsed() | ArmRefused() if turn.run.steps[event.step].readiness is Readiness.REHEARSING:
+            turn.step(event.step, Readiness.CLOSED, free_at=arming.lands_at(turn, event))
         case Injected():
             turn.step(event.step, settle_until=turn.now + turn.run.spec.timing.lands_within(event.certain))
         case Captured() | Intended() | ArmRefused() | InjectRefused() | _:

@@ -60,6 +60,11 @@ class StepSpec:
     keep: bool = False
     """Asked to stay: a run in which everything went as expected does not undo it."""
 
+    @property
+    def switch(self) -> bool:
+        """Whether it is a dead man's switch: it changes nothing itself, and stands behind the faults' steps."""
+        return self.rank is Rank.SWITCH
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:

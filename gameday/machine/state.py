@@ -45,7 +45,18 @@ class Readiness(StrEnum):
     CLOSED = "closed"
 
 
-OPEN = (Readiness.INTENDING, Readiness.INTENDED, Readiness.INJECTING, Readiness.INJECTED, Readiness.REFUSED)
+TOUCHED = (Readiness.INJECTING, Readiness.INJECTED)
+"""The change may have been made."""
+LEASE = 20.0
+"""Seconds after the journal's last answer for which a run may still believe that its holds are its own.
+
+Shorter than the journal's SILENCE (60 s) by the time that a rollback takes: before anyone may think the run dead, it
+has put everything back by itself.
+"""
+WAITING = (Readiness.HOLDING, Readiness.REHEARSING, Readiness.CAPTURING, Readiness.INTENDING)
+PATIENCE = 30.0
+"""Seconds that a hold, rehearsal, capture or intent may take, each of them several calls at most."""
+OPEN = (Readiness.INTENDING, Readiness.INTENDED, *TOUCHED, Readiness.REFUSED)
 """The journal holds, or is about to hold, an undo step."""
 
 
@@ -55,8 +66,10 @@ class Armed:
 
     Parameters
     ----------
-    asked: seconds; when the inject was asked for.
+    asked: seconds; when what it waits for was asked for.
     settle_until: seconds; from when on the inject can no longer land.
+    held_at: seconds; when its hold was known to be taken.
+    free_at: seconds; from when on no rehearsal and no undo of ours can land on what others do under their own hold.
     """
 
     spec: StepSpec
@@ -64,10 +77,12 @@ class Armed:
     before: Before = field(default_factory=dict)
     asked: float = 0.0
     settle_until: float = 0.0
+    held_at: float = inf
+    free_at: float = 0.0
 
     def undoing(self, now: float, timing: Timing) -> Undoing:
         """The same step, on its way back: whatever still injects was told to stop, so only its last call may land."""
-        touched = self.readiness in (Readiness.INJECTING, Readiness.INJECTED)
+        touched = self.readiness in TOUCHED
         settle_until = min(self.settle_until, now + timing.call_limit + timing.settle)
         return Undoing(self.spec, self.before, settle_until=settle_until, untouched=not touched)
 
@@ -95,6 +110,9 @@ class Ending:
     drifted: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
+    abandoned: str = ""
+    left: tuple[str, ...] = ()
+    """What was left as it is because the run was abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +127,8 @@ class Run:
     windows: each guard's last definite looks, True for a good one.
     fault_at: when the first inject was asked for.
     hurry: nothing after the rollback but putting things back.
+    leased_until: seconds; until then its holds are its own, whatever happens to the journal.
+    told: what was said to it already, and need not be said again.
     """
 
     stage: Stage = Stage.PREPARING
@@ -124,6 +144,8 @@ class Run:
     rollback: Rollback | None = None
     phase_at: float = 0.0
     hurry: bool = False
+    leased_until: float = inf
+    told: frozenset[str] = frozenset()
     ending: Ending = field(default_factory=Ending)
 
     @property
@@ -171,6 +193,30 @@ class Run:
         """The latest moment at which rollback starts."""
         return inf if self.fault_at is None else self.fault_at + self.spec.timing.max_fault
 
+    def may_inject(self, now: float) -> bool:
+        """The fence: asked by the very thread that injects, immediately before its request is sent."""
+        return self.stage is Stage.INJECTING and now < min(self.leased_until, self.fault_deadline())
+
+    def may_look(self, now: float) -> bool:
+        """The fence of an invasive look, which must not change anything on a hold that may be lost."""
+        return now < self.leased_until
+
+    @property
+    def needs_lease(self) -> bool:
+        """Whether losing its holds would matter."""
+        early = (Stage.ARMING, Stage.BASELINE, Stage.INJECTING, Stage.FAULT)
+        return self.stage in early or (self.stage is Stage.RECOVERY and bool(self.open_steps))
+
+    def patience_ends(self) -> float:
+        """When a step that is being made ready has had its time."""
+        early = self.stage is Stage.ARMING or (self.stage is Stage.INJECTING and self.fault_at is None)
+        asked = [step.asked for step in self.steps.values() if step.readiness in WAITING]
+        return min(asked, default=inf) + PATIENCE if early else inf
+
+    def free_at(self) -> float:
+        """From when on no unanswered call of ours can land under somebody else's hold."""
+        return max((step.free_at for step in self.steps.values()), default=0.0)
+
 
 def wake_at(run: Run) -> float:
     """The next moment at which time alone changes something; seconds on the run's clock."""
@@ -181,6 +227,9 @@ def wake_at(run: Run) -> float:
         moments.append(run.fault_deadline())
         if run.stage is Stage.FAULT and not run.standing(Standing.PENDING):
             moments.append(run.held_until())
+    if run.needs_lease:
+        moments.append(run.leased_until)
+    moments.append(run.patience_ends())
     if run.rollback is not None and run.stage in (Stage.ROLLBACK, Stage.RESTORING):
-        moments.append(run.rollback.wake_at())
+        moments.append(run.rollback.wake_at() if run.rollback.open else run.free_at())
     return min(moments, default=inf)

@@ -36,6 +36,10 @@ def judge(ending: Ending, at: float, finish_with: str) -> RunFinished:
 
 def _weigh(ending: Ending) -> tuple[Verdict, str, tuple[str, ...]]:
     rest = (*ending.failures, *ending.doubts)
+    if ending.abandoned:  # not restored, and not to be: whoever abandoned it has the resource from here on
+        left = ", ".join(ending.left) or "nothing of this run's"
+        story = f"ABANDONED, left as it is: {left}. {ending.abandoned}."
+        return Verdict.INCONCLUSIVE, story, (ending.abandoned, *ending.drifted, *rest)
     if ending.drifted:  # every other verdict says that everything is restored, which is not true here
         why = (ending.interrupted, ending.refused)
         return Verdict.INCONCLUSIVE, ending.drifted[0], (*ending.drifted, *filter(None, why), *rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gameday.machine import rollback, sampling
-from gameday.machine.commands import CloseStep, Finish, ReleaseHold
+from gameday.machine.commands import CloseStep, Finish, ReleaseHold, StandDown
 from gameday.machine.state import Armed, Readiness, Stage
 from gameday.machine.turn import Turn
 from gameday.machine.verdict import judge
@@ -17,6 +17,7 @@ from gameday.sdk import (
     PhaseEntered,
     RollbackFinished,
     RollbackStarted,
+    RunAbandoned,
     StepClosed,
 )
 
@@ -46,6 +47,22 @@ def give_way(turn: Turn, why: str) -> None:
         refuse(turn, why)
     else:
         interrupt(turn, why, hurry=True)
+
+
+def abandon(turn: Turn, why: str) -> None:
+    """Leave everything as it is: somebody decided so. Only a dead man's switch is taken away, lest it act later."""
+    sampling.leave_behind(turn)
+    turn.emit(RunAbandoned(at=turn.now, why=why))
+    turn.ending(abandoned=why)
+    turn.out.append(StandDown())
+    now, timing = turn.now, turn.run.spec.timing
+    going = {step.spec.id: step for step in turn.run.rollback.open} if turn.run.rollback is not None else {}
+    undoing = [going.get(step.spec.id) or step.undoing(now, timing) for step in turn.run.open_steps]
+    left = tuple(step if step.spec.switch else replace(step, leave=why) for step in undoing)
+    turn.run = replace(turn.run, watches={}, hurry=True)
+    back, out = rollback.begin(left, now, timing)
+    turn.out += out
+    turn.run = replace(turn.run, stage=Stage.RESTORING, rollback=back)
 
 
 def refuse(turn: Turn, why: str) -> None:
@@ -95,27 +112,44 @@ def rolling_back(turn: Turn) -> None:
     """Whether everything is put back, or the time for it is over."""
     back = turn.run.rollback
     assert back is not None
-    for step in back.steps:
-        if step.closed is not None and turn.run.steps[step.spec.id].readiness is not Readiness.CLOSED:
-            turn.step(step.spec.id, Readiness.CLOSED)
-            if step.closed is Closed.DRIFTED:
-                why = f"{step.spec.resource} was changed by someone else meanwhile, and left alone: {step.last}"
-                turn.ending(drifted=(*turn.run.ending.drifted, why))
+    _note_closed(turn, back)
+    first = turn.run.stage is Stage.ROLLBACK
     if back.open and not back.expired(turn.now):
         return
-    first = turn.run.stage is Stage.ROLLBACK
     if first or back.open:
         seconds, open_ = turn.now - back.started, back.sentences()
         turn.emit(RollbackFinished(at=turn.now, seconds=seconds, complete=not open_, open=open_))
     if back.open:
-        turn.ending(open=tuple(_sentence(step, back) for step in turn.run.open_steps))
-        finish(turn)
+        _out_of_time(turn, back)
     elif first and not turn.run.hurry and turn.run.fault_at is not None and not back.drifted:
         sampling.enter(turn, Phase.RECOVERY, Stage.RECOVERY, since=back.started)
     elif first:
         restore(turn)
-    else:
+    elif turn.now >= turn.run.free_at():  # else a call of ours might land under somebody else's hold
         _after_restore(turn)
+
+
+def _note_closed(turn: Turn, back: rollback.Rollback) -> None:
+    for step in back.steps:
+        if step.closed is None or turn.run.steps[step.spec.id].readiness is Readiness.CLOSED:
+            continue
+        turn.step(step.spec.id, Readiness.CLOSED, free_at=step.loose_until)
+        if step.closed is Closed.DRIFTED:
+            why = f"{step.spec.resource} was changed by someone else meanwhile, and left alone: {step.last}"
+            turn.ending(drifted=(*turn.run.ending.drifted, why))
+        elif step.closed is Closed.ABANDONED:
+            turn.ending(left=(*turn.run.ending.left, f"{step.spec.uses} on {step.spec.resource}"))
+
+
+def _out_of_time(turn: Turn, back: rollback.Rollback) -> None:
+    """Say what is still open; but what invasive probes changed has a turn first, and the faults another with it."""
+    if turn.run.stage is Stage.ROLLBACK and len(turn.run.open_steps) > len(back.open):
+        within = turn.run.spec.timing.rollback_within
+        turn.ending(interrupted=turn.run.ending.interrupted or f"the rollback was not over within {within:g} s")
+        restore(turn)
+        return
+    turn.ending(open=tuple(_sentence(step, back) for step in turn.run.open_steps))
+    finish(turn)
 
 
 def _sentence(step: Armed, back: rollback.Rollback) -> str:
@@ -126,7 +160,7 @@ def _sentence(step: Armed, back: rollback.Rollback) -> str:
 def _after_restore(turn: Turn) -> None:
     ending = turn.run.ending
     evidence = any(Phase.EVIDENCE in probe.expect for probe in turn.run.spec.probes)
-    if ending.interrupted or ending.refused or not evidence:
+    if ending.interrupted or ending.refused or ending.abandoned or not evidence:
         finish(turn)
     else:
         sampling.enter(turn, Phase.EVIDENCE, Stage.EVIDENCE)
@@ -136,6 +170,7 @@ def finish(turn: Turn) -> None:
     """Release the holds under which nothing is open, and say the verdict."""
     sampling.leave_behind(turn)
     open_resources = {step.spec.resource for step in turn.run.open_steps}
+    open_resources |= {step.spec.resource for step in turn.run.steps.values() if turn.now < step.free_at}
     held = {s.spec.resource: None for s in turn.run.steps.values() if s.readiness is not Readiness.NEW}
     for resource in held:
         if resource not in open_resources:

@@ -81,10 +81,11 @@ class StepHands:
     def _rehearse(self, command: Rehearse) -> StepInput:
         step = self._steps[command.step]
         try:
-            step.rehearse(self._undo_as)
+            with self._undo_as.rehearsing():
+                step.rehearse(self._undo_as)
         except Exception as error:  # noqa: BLE001 - whatever the rehearsal of an undo meets is a reason not to begin
             why = f"the undo of {command.step} on {step.resource} was rehearsed and refused: {explain(error)}"
-            return ArmRefused(self._clock(), command.step, why)
+            return ArmRefused(self._clock(), command.step, why, certain=certain(error))
         return Rehearsed(self._clock(), command.step)
 
     def _capture(self, command: Capture) -> StepInput:
@@ -111,7 +112,8 @@ class StepHands:
             self._steps[command.step].undo(self._undo_as, command.before)
         except Exception as error:  # noqa: BLE001 - whatever it is, the machine tries again until its deadline
             detail, request = explain(error), request_id_of(error)
-            return Undone(self._clock(), command.step, command.attempt, False, detail, request)
+            now, sure = self._clock(), certain(error)
+            return Undone(now, command.step, command.attempt, False, detail, request, certain=sure)
         return Undone(self._clock(), command.step, command.attempt, True, "", self._undo_as.last_request_id())
 
     def _read_back(self, command: ReadBackStep) -> StepInput:

@@ -11,7 +11,7 @@ from gameday.sdk._aws import (
     Answer,
 )
 from gameday.sdk._causes import classify
-from gameday.sdk._cloudtrail import TrailRecord
+from gameday.sdk._cloudtrail import REHEARSAL, TrailRecord
 from gameday.sdk._exporter import (
     Exporter,
 )
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         Event,
         ExpectationBroken,
         ExpectationMet,
+        ForeignChange,
         GuardBreached,
         HoldReleased,
         HoldTaken,
@@ -72,12 +73,14 @@ if TYPE_CHECKING:
         Interval,
         LeakSeen,
         Note,
+        OthersWatched,
         PhaseEntered,
         PreflightChecked,
         ProbeFacts,
         ProbeObserved,
         RollbackFinished,
         RollbackStarted,
+        RunAbandoned,
         RunFinished,
         RunPrepared,
         RunStarted,
@@ -109,6 +112,7 @@ __all__ = [
     "FAULTS",
     "OK_CAUSES",
     "PROBES",
+    "REHEARSAL",
     "SEALED",
     "STAGES",
     "UNKNOWN_CAUSES",
@@ -126,6 +130,7 @@ __all__ = [
     "ExpectationMet",
     "Exporter",
     "Fault",
+    "ForeignChange",
     "GuardBreached",
     "HoldReleased",
     "HoldTaken",
@@ -138,6 +143,7 @@ __all__ = [
     "LeakSeen",
     "Note",
     "Observation",
+    "OthersWatched",
     "Outcome",
     "Part",
     "Phase",
@@ -155,6 +161,7 @@ __all__ = [
     "Restored",
     "RollbackFinished",
     "RollbackStarted",
+    "RunAbandoned",
     "RunFinished",
     "RunPrepared",
     "RunStarted",

@@ -126,6 +126,9 @@ class AWS(Protocol):
     def answering(self) -> AbstractContextManager[Answer]:
         """Catch what AWS answers inside the block, errors and silence alike, and classify it."""
 
+    def rehearsing(self) -> AbstractContextManager[None]:
+        """Mark this thread's changing calls inside the block as a rehearsal in the user agent: they prove nothing."""
+
     def last_request_id(self) -> str:
         """The request id of the last answer that this thread got, or ``""``."""
 

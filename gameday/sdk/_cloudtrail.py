@@ -14,6 +14,11 @@ _KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+")
 _EC2_INFRASTRUCTURE = re.compile(r"aws:ec2-infrastructure[:/](i-[0-9a-f]+)")
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
 
+REHEARSAL = "gameday-rehearsal"
+"""In the user agent of a call that only proved a permission: it is evidence of nothing."""
+_GRANTS = frozenset({"CreateGrant", "RetireGrant", "RevokeGrant"})
+"""Services make and retire grants all day; none of them changes what a run has to put back."""
+
 
 @dataclass(frozen=True)
 class TrailRecord:
@@ -79,6 +84,17 @@ class TrailRecord:
             context=_context(_dict(raw.get("requestParameters"))),
             raw=raw,
         )
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether it is a call of gameday's that only proved a permission."""
+        return REHEARSAL in self.user_agent
+
+    @property
+    def changed(self) -> bool:
+        """Whether it made a change that a run on the same resource should hear of; grants are none."""
+        done = not self.error_code and self.raw.get("readOnly") is False
+        return done and self.name not in _GRANTS and not self.name.startswith(("Tag", "Untag"))
 
     def mentions(self, resource: str) -> bool:
         """Whether the record is about ``resource``: an ARN, an id, an alias or a name.

@@ -258,6 +258,40 @@ class Interruption(Event):
     """True where the run is rolling back already."""
 
 
+class RunAbandoned(Event):
+    """Somebody decided that everything stays as it is: nothing is undone any more."""
+
+    kind: Literal["run_abandoned"] = "run_abandoned"
+    at: float
+    why: str
+
+
+class OthersWatched(Event):
+    """Whether other people's changes to the run's resources can be seen from now on, and by what."""
+
+    kind: Literal["others_watched"] = "others_watched"
+    at: float
+    ok: bool
+    detail: str = ""
+
+
+class ForeignChange(Event):
+    """Somebody else changed one of the run's resources: perhaps a real incident on the same key."""
+
+    kind: Literal["foreign_change"] = "foreign_change"
+    at: float
+    """When it was seen."""
+    resource: str
+    who: str
+    """A principal's ARN, or ``""`` where only the change itself was seen."""
+    what: str
+    """The call, or what was read."""
+    changed: float
+    """When it was made, on the run's clock, as far as it is known."""
+    source: str
+    """``CloudTrail`` or ``read``."""
+
+
 class Note(Event):
     """Something that a reader should know and that changes nothing in the run."""
 
@@ -300,6 +334,9 @@ AnyEvent = (
     | RollbackStarted
     | RollbackFinished
     | Interruption
+    | RunAbandoned
+    | OthersWatched
+    | ForeignChange
     | Note
     | RunFinished
 )

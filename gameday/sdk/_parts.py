@@ -29,11 +29,15 @@ class Part(BaseModel):
 
 
 class Rank(IntEnum):
-    """The order in which rollback begins: keys first, then policies and doors, instances last."""
+    """The order in which rollback begins: keys first, then policies and doors, instances last.
+
+    A dead man's switch is made before all of them, and taken away only when what it stands behind is closed.
+    """
 
     KEY = 0
     POLICY = 1
     INSTANCE = 2
+    SWITCH = 9
 
 
 @dataclass(frozen=True)
