@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field, model_validator
 from gameday.sdk import AWS, Cause, Observation, Outcome, Probe
 from probes import _plain
 
-_CHUNK = 65536
 _URL_LASTS = 60
 _LISTED = 1000
 """The most that ListObjectsV2 gives in one answer."""
@@ -98,12 +97,7 @@ class S3Read(Probe):
     def _get(self, aws: AWS, key: str) -> Observation:
         read = 0
         with aws.answering() as answer:
-            body = aws.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"]
-            try:
-                while read < self.max_bytes and (chunk := body.read(min(_CHUNK, self.max_bytes - read))):
-                    read += len(chunk)
-            finally:
-                body.close()
+            read = aws.read_object(self.bucket, key, self.max_bytes)
         return answer.observation(f"{read} bytes" if answer.ok else "")
 
     def _presigned(self, aws: AWS, key: str) -> Observation:

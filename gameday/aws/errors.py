@@ -55,7 +55,8 @@ class Said:
 def understand(error: BaseException) -> Said | None:
     """Read an exception from a boto3 call, or from reading its body; None for one that is none of AWS's (a bug)."""
     if isinstance(error, boto.ClientError):
-        code, message = str(error.response["Error"].get("Code", "")), str(error.response["Error"].get("Message", ""))
+        said = error.response.get("Error", {})  # a status of 300 has none
+        code, message = str(said.get("Code", "")), str(said.get("Message", ""))
         return Said(classify(code, message, _status(error)), code, _printable(message), request_id_of(error))
     if isinstance(error, _NO_CREDENTIALS):
         return Said(Cause.CREDENTIALS, detail=_printable(str(error)))

@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sts import STSClient
 
+    from gameday.aws.signed import SignedReads
+
 _CONNECTIONS = 64
 """More than the probes of one run ever have on the wire; botocore's 10 would make them wait for each other."""
+_CHUNK = 65536
 _MAKING = threading.RLock()
 """Making a client is not thread-safe in boto3 (it reads and caches models); using one is."""
 
@@ -92,6 +95,7 @@ class Session:
         self._reading: dict[str, Any] = {}
         self._changing: dict[str, Any] = {}
         self._others: dict[str, Session] = {}
+        self._signed: list[SignedReads] = []
         self._heard = threading.local()
 
     @property
@@ -158,7 +162,7 @@ class Session:
         Explicit keys and static credentials stay what they are: then only the connections are new.
         """
         other = copy.copy(self)
-        other._reading, other._changing, other._others = {}, {}, {}
+        other._reading, other._changing, other._others, other._signed = {}, {}, {}, []
         if not self._keys or self._role:
             with _MAKING:
                 other._boto = [self._new_boto()]
@@ -175,7 +179,7 @@ class Session:
             other = self._others.get(role)
             if other is None:
                 other = self._others[role] = copy.copy(self)
-                other._reading, other._changing, other._others = {}, {}, {}
+                other._reading, other._changing, other._others, other._signed = {}, {}, {}, []
                 other._unsigned, other._role, other._base = unsigned, role, self
                 other._boto = self._boto if unsigned else []
         return other.but(
@@ -224,6 +228,19 @@ class Session:
         """A boto3 client for calls that change something: the fence is asked before each of its requests."""
         return self._client(service, changing=True)
 
+    def read_object(self, bucket: str, key: str, most: int) -> int:
+        """Read an object of S3, up to ``most`` bytes; says how many came, and raises what boto3 raises."""
+        body, self._heard.request_id = self._reads().get(bucket, key)
+        read = 0
+        try:
+            while read < most and (chunk := body.read(min(_CHUNK, most - read))):
+                read += len(chunk)
+                if self._stopping.is_set():  # a body that trickles ends with the look that nobody waits for
+                    raise Interrupted("the run no longer waits for its probes")
+        finally:
+            body.close()
+        return read
+
     def answering(self) -> AbstractContextManager[Answer]:
         """Catch what AWS answers inside the block, errors and silence alike, and classify it."""
         self._heard.request_id = ""
@@ -246,6 +263,16 @@ class Session:
         """Wait, or raise Interrupted at once when the run stops waiting for its probes."""
         if self._stopping.wait(seconds):
             raise Interrupted("the run no longer waits for its probes")
+
+    def _reads(self) -> SignedReads:
+        if not self._signed:
+            from gameday.aws.signed import SignedReads
+
+            with _MAKING:
+                if not self._signed:
+                    client = self.client("s3")
+                    self._signed.append(SignedReads(client))
+        return self._signed[0]
 
     def _client(self, service: str, *, changing: bool) -> Any:
         clients = self._changing if changing else self._reading

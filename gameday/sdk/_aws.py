@@ -123,6 +123,13 @@ class AWS(Protocol):
         New connections, and a role assumed anew; static credentials stay what they are.
         """
 
+    def read_object(self, bucket: str, key: str, most: int) -> int:
+        """Read an object of S3 (GetObject) and its body, up to ``most`` bytes, and say how many came.
+
+        The same question as boto3's ``get_object``, and the same errors, for less than half of its CPU; for inside
+        ``with aws.answering()``.
+        """
+
     def answering(self) -> AbstractContextManager[Answer]:
         """Catch what AWS answers inside the block, errors and silence alike, and classify it."""
 
