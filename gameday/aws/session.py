@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gameday.aws.answers import Answering
-from gameday.errors import Interrupted
+from gameday.errors import Interrupted, TargetError
 from gameday.sdk import REHEARSAL, Answer
 
 if TYPE_CHECKING:
@@ -240,6 +240,19 @@ class Session:
         finally:
             body.close()
         return read
+
+    def current_keys(self) -> tuple[str, str, str]:
+        """Access key, secret and token as they are now, for a client of another make; asked for anew, they are renewed.
+
+        Raises TargetError when there are none.
+        """
+        if not self._boto:
+            self._boto.append(self._new_boto())
+        found = self._boto[0].get_credentials()
+        if found is None:
+            raise TargetError("no credentials were found: sign in, or name a --profile")
+        frozen = found.get_frozen_credentials()
+        return frozen.access_key or "", frozen.secret_key or "", frozen.token or ""
 
     def answering(self) -> AbstractContextManager[Answer]:
         """Catch what AWS answers inside the block, errors and silence alike, and classify it."""

@@ -2,17 +2,23 @@
 
 from gameday.blastradius._answer import Answer, Coverage, Kind, Row, Totals, Trail, Use
 from gameday.blastradius._embedded import Embedded
+from gameday.blastradius._files import FolderSource
 from gameday.blastradius._question import KeyName, Question, Window, is_alias
+from gameday.blastradius._resolve import resolve_key
+from gameday.blastradius._s3 import BucketSource
 from gameday.blastradius._source import Engine, Hits, Progress, Source, Watch, new_hits
 from gameday.blastradius._sql import REFUSALS, REFUSED_ACTIONS
+from gameday.blastradius._words import coverage_sentences
 
 __all__ = [
     "REFUSALS",
     "REFUSED_ACTIONS",
     "Answer",
+    "BucketSource",
     "Coverage",
     "Embedded",
     "Engine",
+    "FolderSource",
     "Hits",
     "KeyName",
     "Kind",
@@ -25,6 +31,8 @@ __all__ = [
     "Use",
     "Watch",
     "Window",
+    "coverage_sentences",
     "is_alias",
     "new_hits",
+    "resolve_key",
 ]

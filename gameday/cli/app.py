@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gameday import __version__
+from gameday.cli.blast_radius_command import blast_radius
 from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
 from gameday.cli.report_command import report, verify
 
@@ -202,5 +203,5 @@ def lab(port: int, host: str, preset: str, knobs: tuple[str, ...], describe: boo
     raise SystemExit(main(arguments))
 
 
-for command in (report, verify):
+for command in (blast_radius, report, verify):
     gameday.add_command(command)

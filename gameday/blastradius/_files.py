@@ -1,0 +1,147 @@
+"""Log files under a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from gameday.blastradius._answer import Coverage
+from gameday.blastradius._layout import Wanted, read_name
+from gameday.blastradius._pool import Found, Pool, estimated_records
+from gameday.blastradius._question import KeyName, Question
+from gameday.blastradius._scan import LARGEST, Tally
+from gameday.blastradius._source import Hits, Watch
+from gameday.blastradius._worker import Task, read_files
+from gameday.errors import Refused
+
+
+class FolderSource:
+    """Reads the log files below a folder, or one file; needs no AWS.
+
+    Parameters
+    ----------
+    folder: as CloudTrail lays its files out (then accounts, Regions and days are recognised), or any other way.
+    """
+
+    def __init__(self, folder: Path, *, largest: int = LARGEST) -> None:
+        self._folder, self._largest = folder, largest
+
+    def read(self, question: Question, hits: Hits, watch: Watch) -> Coverage:
+        """Scan what the question needs; raises Refused when there is no such folder."""
+        if not self._folder.exists():
+            raise Refused(f"there is no folder or file {self._folder}: name where the log files are")
+        seen = Seen(question)
+        task = Task(needles_of(question.key), str(hits.folder), self._largest)
+        tally = Pool(task, lambda: read_files, list, watch).scan(seen.watch_over(self._list(seen)))
+        return seen.coverage(f"files under {self._folder}", tally, watch)
+
+    def _list(self, seen: Seen) -> Iterator[Found]:
+        root = Path(os.path.abspath(self._folder))  # noqa: PTH100 (resolve() would follow links away from the layout)
+        if root.is_file():
+            yield Found(str(root), root.stat().st_size)
+            return
+        folders = [str(root)]
+        while folders:
+            try:
+                entries = sorted(os.scandir(folders.pop()), key=lambda entry: entry.name, reverse=True)
+            except OSError as error:
+                seen.unlisted(str(error.filename))
+                continue
+            for entry in reversed(entries):
+                if not entry.is_dir() and _is_log(entry.name) and seen.wants_file(entry.path):
+                    yield Found(entry.path, _size(entry))
+            folders += [entry.path for entry in entries if entry.is_dir() and seen.wants_folder(entry.path)]
+
+
+class Seen:
+    """What a listing went through: what the names say, and what was left out."""
+
+    def __init__(self, question: Question) -> None:
+        self._wanted = Wanted(question)
+        self._question = question
+        self._accounts: set[str] = set()
+        self._regions: set[str] = set()
+        self._times: list[datetime] = []
+        self._excluded: set[str] = set()
+        self._unlisted: list[str] = []
+        self._files = 0
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which folders and files the question needs."""
+        return self._wanted
+
+    def wants_folder(self, path: str) -> bool:
+        """Whether to look into it."""
+        why = self._wanted.folder(path)
+        if why.startswith("kind "):
+            self._excluded.add(why.removeprefix("kind "))
+        return not why
+
+    def wants_file(self, path: str) -> bool:
+        """Whether to read it."""
+        why = self._wanted.file(path)
+        if why.startswith("kind "):
+            self._excluded.add(why.removeprefix("kind "))
+        return not why
+
+    def unlisted(self, path: str) -> None:
+        """Remember a folder that cannot be listed."""
+        self._unlisted.append(path)
+
+    def watch_over(self, listing: Iterator[Found]) -> Iterator[Found]:
+        """The same listing, remembered."""
+        for found in listing:
+            self._files += 1
+            if named := read_name(found.name):
+                self._accounts.add(named.account)
+                self._regions.add(named.region)
+                self._times = [min([named.time, *self._times[:1]]), max([named.time, *self._times[1:]])]
+            yield found
+
+    def coverage(self, source: str, tally: Tally, watch: Watch) -> Coverage:
+        """What was looked at."""
+        skipped = dict(tally.skipped)
+        if self._unlisted:
+            skipped["folder that cannot be listed"] = len(self._unlisted)
+        examples = [*tally.examples, *((path, "folder that cannot be listed") for path in self._unlisted)]
+        regions = self._question.reading_regions
+        return Coverage(
+            sources=(source,),
+            accounts=tuple(sorted(self._accounts)),
+            regions=tuple(sorted(self._regions)),
+            files=self._files,
+            read_files=tally.files,
+            bytes=tally.bytes,
+            raw_bytes=tally.raw_bytes,
+            records=tally.records,
+            estimated_records=estimated_records(tally),
+            earliest=self._times[0] if self._times else None,
+            latest=self._times[-1] if self._times else None,
+            excluded=tuple(sorted(self._excluded | set(tally.excluded))),
+            skipped=skipped,
+            examples=tuple(examples[:10]),
+            partial="interrupted" if watch.stopping.is_set() else "",
+            notes=(f"only {', '.join(regions)} was read: KMS logs a key's use in the key's Region",) if regions else (),
+        )
+
+
+def needles_of(key: KeyName) -> list[str]:
+    """Texts of which every record about the key holds one.
+
+    Of an alias only its longest part between slashes: a JSON writer may put a backslash before a slash.
+    """
+    return list(dict.fromkeys([key.id, *(max(name.split("/")[1:], key=len) for name in key.aliases)]))
+
+
+def _is_log(name: str) -> bool:
+    return name.endswith((".json.gz", ".json", ".gz"))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # gone meanwhile, or a link to nowhere: reading it says so
+        return 0

@@ -1,0 +1,203 @@
+"""``gameday blast-radius``: ask, show how far it is, draw the answer."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from gameday.aws.session import Session
+from gameday.blastradius import (
+    Embedded,
+    Engine,
+    FolderSource,
+    KeyName,
+    Progress,
+    Question,
+    Watch,
+    Window,
+    is_alias,
+)
+from gameday.cli.blast_radius_draw import DRAWN
+from gameday.cli.target_options import read_target
+from gameday.errors import Refused
+from gameday.sdk import parse_duration
+from gameday.target import open_target
+
+PARTIAL, INCOMPLETE = 3, 4
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command line, as click read it."""
+
+    key: str
+    source: str
+    since: str
+    until: str
+    aliases: tuple[str, ...]
+    only_accounts: tuple[str, ...]
+    only_regions: tuple[str, ...]
+    target: str | None
+    account: str | None
+    region: str | None
+    profile: str | None
+    format_: str
+    limit: int
+    logs: str | None
+    master: str | None
+    database: str
+    table: str
+    workgroup: str
+    output: str | None
+    create_table: bool
+
+
+def print_blast_radius(**options: object) -> None:
+    """Answer, draw, and exit with what the answer is worth."""
+    asked = Asked(**options)  # type: ignore[arg-type]  # click made them so
+    now = datetime.now(UTC).replace(microsecond=0)
+    window = Window(read_time(asked.since, now, "--since"), read_time(asked.until, now, "--until"))
+    with ExitStack() as open_:
+        session = _session(asked, open_)
+        key = _key(asked, session)
+        question = Question(key, window, asked.only_accounts, asked.only_regions)
+        engine = _engine(asked, session)
+        with _watching() as watch:
+            answer = engine.ask(question, watch)
+    for text in DRAWN[asked.format_](answer, asked.limit):
+        click.echo(text, nl=False)
+    if watch.stopping.is_set():
+        raise SystemExit(PARTIAL)
+    if not answer.coverage.complete:
+        raise SystemExit(INCOMPLETE)
+
+
+def read_time(text: str, now: datetime, option: str) -> datetime:
+    """``90d`` ago, or a time; without an offset it is UTC. Raises click.UsageError."""
+    try:
+        ago = parse_duration(text)
+    except ValueError:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            raise click.UsageError(
+                f"{option} {text!r} is neither a time (2026-11-01, 2026-11-01T10:00Z) nor a duration (90d, 36h)"
+            ) from None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    assert isinstance(ago, timedelta)
+    try:
+        return now - ago
+    except OverflowError:
+        raise click.UsageError(f"{option} {text} is before there were years") from None
+
+
+def _session(asked: Asked, open_: ExitStack) -> Session | None:
+    if not asked.target:
+        for name in ("account", "region", "profile"):
+            if getattr(asked, name):
+                more = f"; to read only some logs there is --only-{name}" if name != "profile" else ""
+                raise click.UsageError(f"--{name} belongs to --target aws{more}")
+        return None
+    choice = read_target(asked.target, asked.account, asked.region, asked.profile, "brisk")
+    if choice.kind == "embedded":
+        raise click.UsageError("an embedded lab has no past: name one that is up with --target lab=URL")
+    target = open_target(choice, f"radius-{secrets.token_hex(4)}", datetime.now(UTC))
+    open_.callback(target.close)
+    return target.session
+
+
+def _key(asked: Asked, session: Session | None) -> KeyName:
+    """The key and its aliases, from AWS where there is one; raises Refused for an alias without."""
+    if session is None:
+        return KeyName.parse(asked.key, asked.aliases)
+    from gameday.blastradius import resolve_key
+
+    return resolve_key(asked.key, asked.aliases, session, must=is_alias(asked.key) or not asked.key.startswith("arn:"))
+
+
+def _engine(asked: Asked, session: Session | None) -> Engine:
+    """Who answers."""
+    if asked.source in ("athena", "lookup") or asked.source.startswith("s3://"):
+        if session is None:
+            raise click.UsageError(
+                f"--source {asked.source} needs an AWS: --target aws --account ID --region REGION (or lab=URL); log "
+                "files in a folder need none: --source DIR"
+            )
+        return _of_aws(asked, session)
+    if asked.source == "spark":
+        raise click.UsageError("--source spark is not there yet")
+    return Embedded(FolderSource(Path(asked.source)))
+
+
+def _of_aws(asked: Asked, session: Session) -> Engine:
+    if asked.source.startswith("s3://"):
+        from gameday.blastradius import BucketSource
+
+        return Embedded(
+            BucketSource(asked.source, region=session.region, endpoint=session.endpoint, keys=session.current_keys)
+        )
+    raise click.UsageError(f"--source {asked.source} is not there yet")
+
+
+@contextmanager
+def _watching() -> Iterator[Watch]:
+    """Ctrl-C once stops reading and shows what was found; a second one ends at once."""
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+
+    before = [(each, signal.signal(each, stop)) for each in (signal.SIGINT, signal.SIGTERM)]
+    teller = _teller() if sys.stderr.isatty() else None
+    try:
+        yield Watch(teller, stopping) if teller else Watch(stopping=stopping)
+    finally:
+        for each, handler in before:
+            signal.signal(each, handler)
+        if teller:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _teller() -> Callable[[Progress], None]:
+    began = time.monotonic()
+    last = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < 0.2:
+            return
+        last = now
+        sys.stderr.write(f"\r{progress_line(progress, now - began)}\x1b[K")
+        sys.stderr.flush()
+
+    return tell
+
+
+def progress_line(progress: Progress, seconds: float) -> str:
+    """Files, records, hits, and the time left by the bytes that are listed so far."""
+    done = f"{progress.files:,} of {progress.files_in_all:,} files"
+    found = f"about {progress.records:,} records, {progress.hits:,} that name the key"
+    left = ""
+    if progress.bytes and seconds > 1:
+        rest = seconds * (progress.bytes_in_all - progress.bytes) / progress.bytes
+        left = f", {rest // 60:.0f}:{rest % 60:02.0f} left"
+    return f"{progress.note or done}, {found}{left}   [Ctrl-C = show what was found]"
+
+
+def refuse_missing(package: str, extra: str, error: ImportError) -> Refused:
+    """The sentence for an optional part that is not installed."""
+    return Refused(f"{package} is not installed ({error}): pip install 'kms-gameday[{extra}]'")
