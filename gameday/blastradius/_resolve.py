@@ -8,14 +8,9 @@ from gameday.errors import Refused
 
 
 def resolve_key(text: str, aliases: tuple[str, ...], aws: Session, *, must: bool) -> KeyName:
-    """The key's ARN and aliases.
+    """The key's ARN and all its aliases, those among them that the caller names because it had them once.
 
-    Parameters
-    ----------
-    text: an ARN, an id, an alias or an alias' ARN.
-    aliases: further ones, that it had once.
-    aws: whose KMS is asked.
-    must: raise Refused when KMS does not know it; else the text itself has to name a key, and no alias is added.
+    When KMS does not know it, ``must`` makes that a Refused; else the text itself has to name a key.
     """
     arn = ""
     with aws.answering() as answer:
