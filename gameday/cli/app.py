@@ -6,6 +6,8 @@ import click
 
 from gameday import __version__
 from gameday.cli.blast_radius_command import blast_radius
+from gameday.cli.halt_command import abandon, halt, resume
+from gameday.cli.history_command import history, status
 from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
 from gameday.cli.report_command import report, verify
 
@@ -158,26 +160,6 @@ def rollback(run: str | None, all_: bool, within: str, journal: str | None) -> N
 
 
 @gameday.command()
-@click.option("--check", is_flag=True, help="Exit with 9 while an undo step is open (for cron and Nagios).")
-@journal_option
-def status(check: bool, journal: str | None) -> None:
-    """Say what runs, what is held, and what is still changed."""
-    from gameday.cli.history import print_status
-
-    print_status(journal, check=check)
-
-
-@gameday.command()
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many runs.")
-@journal_option
-def history(limit: int, journal: str | None) -> None:
-    """List past runs, newest first."""
-    from gameday.cli.history import print_history
-
-    print_history(journal, limit)
-
-
-@gameday.command()
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON lines.")
 @journal_option
@@ -203,5 +185,5 @@ def lab(port: int, host: str, preset: str, knobs: tuple[str, ...], describe: boo
     raise SystemExit(main(arguments))
 
 
-for command in (blast_radius, report, verify):
+for command in (blast_radius, report, verify, status, history, halt, resume, abandon):
     gameday.add_command(command)

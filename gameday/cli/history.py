@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from pathlib import Path
 
 import click
 
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
-from gameday.errors import JournalError
+from gameday.cli.journals import open_journal, rollback_command, warn_of_open_steps
+from gameday.cli.options import seconds_option
 from gameday.journal import Journal
-from gameday.journal.sql import SqlJournal, default_place
-
-
-def open_journal(place: str | None) -> SqlJournal:
-    """The journal to read; the usual one may not exist yet and is empty then, one given by --journal must be there."""
-    if place and "://" not in place and not Path(place).expanduser().exists():
-        raise JournalError(f"there is no journal at {place}")
-    return SqlJournal(place or default_place(), create=False)
-
-
-def rollback_command(run: str, place: str | None) -> str:
-    """The command that finishes a run's rollback; a URL's password is not repeated."""
-    if not place:
-        return f"gameday rollback {run}"
-    shown = "URL" if "://" in place else shlex.quote(place)
-    return f"gameday rollback {run} --journal {shown}"
 
 
 def print_status(place: str | None, *, check: bool) -> None:
     """Say what is open; with ``check`` the exit code says it too: 0, or 9 while an undo step is open."""
     journal = open_journal(place)
     open_ = journal.steps(only_open=True)
+    if halt := journal.halted():
+        click.echo(f"game days are {halt}")
     for run in (run for run in journal.runs(1000) if run.finished_at is None):
         state = "running" if run.alive() else "DIED"
         click.echo(f"run {run.run}  {run.playbook}  {state}  since {run.started_at[:19]}Z  {run.owner}")
@@ -53,6 +38,7 @@ def print_status(place: str | None, *, check: bool) -> None:
 def print_history(place: str | None, limit: int) -> None:
     """List past runs, newest first."""
     journal = open_journal(place)
+    warn_of_open_steps(journal, place)
     runs = journal.runs(limit)
     if not runs:
         click.echo(f"no runs yet (journal {journal.place})")
@@ -61,6 +47,17 @@ def print_history(place: str | None, limit: int) -> None:
         code = "" if run.exit_code is None else str(run.exit_code)
         where = f"{run.target.kind} {run.target.account}/{run.target.region}" if run.target else "-"
         click.echo(f"{run.run}  {run.started_at[:19]}Z  {verdict:<12} {code:>2}  {run.playbook}  {where}")
+
+
+def prune_history(place: str | None, older_than: str) -> None:
+    """Forget what ended longer ago than that, except runs with an open undo step."""
+    journal = open_journal(place)
+    warn_of_open_steps(journal, place)
+    seconds = seconds_option(older_than, "--prune")
+    gone = journal.prune(seconds)
+    click.echo(
+        f"pruned {gone} run{'' if gone == 1 else 's'} that ended more than {older_than} ago (journal {journal.place})"
+    )
 
 
 def print_run(place: str | None, run: str, *, as_json: bool) -> None:

@@ -65,3 +65,14 @@ def vars_option(command: F) -> F:
     return click.option("--var", "var", multiple=True, metavar="NAME=VALUE", help="A variable's value; repeatable.")(
         command
     )
+
+
+def seconds_option(text: str, name: str) -> float:
+    """A duration on the command line, ``90s`` or ``10m``, in seconds; raises click.UsageError."""
+    from gameday.sdk import parse_duration
+
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise click.UsageError(f"{name}: {error}") from error
+    return float(getattr(value, "total_seconds", lambda: 0.0)())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from gameday.cli.journals import warn_of_open_steps
 from gameday.cli.target_options import playbook_on_target
 from gameday.engine.iam import policies
 from gameday.engine.plan import Plan, make_plan
@@ -76,7 +77,9 @@ def _rehearse(plan: Plan, target: Target, journal: Journal) -> None:
 def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, target: Options, work: Work) -> None:
     why = "an embedded lab is empty until a run fills it; name an AWS: --target lab=URL or aws"
     with playbook_on_target(playbook, var, target, purpose="plan", no_lab=why) as (loaded, opened):
-        work(loaded, opened, SqlJournal(journal or default_place()))
+        kept = SqlJournal(journal or default_place())
+        warn_of_open_steps(kept, journal)
+        work(loaded, opened, kept)
 
 
 def _print_check(event: AnyEvent) -> None:

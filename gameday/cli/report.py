@@ -9,7 +9,7 @@ import click
 
 from exporters.report.build import build
 from exporters.report.files import SUFFIXES, save, written
-from gameday.cli.history import open_journal
+from gameday.cli.journals import open_journal
 from gameday.sdk import first_broken
 
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import click
 
 from exporters.lines import PlainLines
-from gameday.cli.history import open_journal, rollback_command
+from gameday.cli.journals import open_journal, rollback_command
+from gameday.cli.options import seconds_option
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal
 from gameday.rollback.recovery import abandon_vanished, recover, release_holds
-from gameday.sdk import parse_duration
 from gameday.target import reopen, vanished
 
 
@@ -21,7 +21,7 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, place: str | Non
     """Finish the rollback of one run, or of all that have ended; raises RollbackIncomplete when it cannot."""
     if bool(run) == all_:
         raise click.UsageError("name a RUN, or --all")
-    seconds = _seconds(within)
+    seconds = seconds_option(within, "--within")
     journal = open_journal(place)
     runs = [journal.run(run).run] if run else list(dict.fromkeys(s.record.run for s in journal.steps(only_open=True)))
     if not runs:
@@ -53,14 +53,6 @@ def _open(journal: Journal, run: str) -> bool:
         return bool(journal.steps(run, only_open=True))
     except JournalError:  # what cannot be read may be open
         return True
-
-
-def _seconds(within: str) -> float:
-    try:
-        value = parse_duration(within)
-    except ValueError as error:
-        raise click.UsageError(f"--within: {error}") from error
-    return float(getattr(value, "total_seconds", lambda: 0.0)())
 
 
 def _roll_back(journal: Journal, run: str, within: float, *, only: bool) -> bool:

@@ -16,7 +16,7 @@ import click
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday import __version__
-from gameday.cli.history import rollback_command
+from gameday.cli.journals import rollback_command, warn_of_open_steps
 from gameday.cli.target_options import read_target
 from gameday.cli.variables import read_vars
 from gameday.engine import runner
@@ -50,6 +50,7 @@ def run_playbook(
     loaded = load(find(playbook), read_vars(var), lab=choice.is_lab)
     place = journal or default_place()
     kept = SqlJournal(place)
+    warn_of_open_steps(kept, journal)
     run = secrets.token_hex(4)
     if choice.kind == "embedded":
         click.echo(f"starting an embedded lab ({preset}); no real account is touched", err=True)

@@ -5,16 +5,29 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Connection, Row, exists, insert, select, update
+from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
 from gameday.errors import Halted, HoldTaken, JournalError
 from gameday.journal import schema
 from gameday.journal.database import Database, default_place, iso
 from gameday.journal.owner import Owner
-from gameday.journal.records import Abandon, Halt, HoldRecord, Pulse, RunRecord, StepRecord, StepState, seconds_since
+from gameday.journal.records import (
+    SILENCE,
+    Abandon,
+    Halt,
+    HoldRecord,
+    Pulse,
+    RunRecord,
+    StepRecord,
+    StepState,
+    seconds_since,
+)
 from gameday.sdk import SEALED, AnyEvent, Closed, RunFinished, Sealed, TargetFacts, format_duration, seal
 
 __all__ = ["SqlJournal", "default_place"]
+
+PRUNED_AT_ONCE = 200
+"""Runs in one statement: databases limit its parameters."""
 
 
 class SqlJournal:
@@ -188,6 +201,26 @@ class SqlJournal:
             abandon = Abandon(by=by, reason=reason, at=self._now(db))
             _update_run(db, run, abandon=abandon.model_dump_json())
         return abandon
+
+    def prune(self, seconds: float) -> int:
+        """Forget the runs that ended, or were last heard of, longer ago than that; how many.
+
+        A run with an open undo step stays whatever its age, and so does one that may still be alive.
+        """
+        runs, steps, halts = schema.runs, schema.steps, schema.halts
+        with self._writing(alone=True) as db:
+            before = iso(self.database.now(db) - timedelta(seconds=max(seconds, SILENCE)))
+            last = func.coalesce(runs.c.finished_at, runs.c.heartbeat_at)
+            open_ = exists().where(steps.c.run == runs.c.run, steps.c.state != "closed")
+            old = db.execute(select(runs.c.run, runs.c.owner, runs.c.finished_at).where(last < before, ~open_)).all()
+            gone = [run for run, owner, ended in old if ended or not Owner.model_validate_json(owner).alive()]
+            for start in range(0, len(gone), PRUNED_AT_ONCE):
+                some = gone[start : start + PRUNED_AT_ONCE]
+                for table in (schema.events, schema.steps, schema.holds, schema.runs):
+                    db.execute(table.delete().where(table.c.run.in_(some)))
+            db.execute(halts.delete().where(halts.c.resumed_at < before))
+            db.execute(schema.due.delete().where(schema.due.c.settled_at < before))
+        return len(gone)
 
     def run(self, run: str) -> RunRecord:
         """One run, by its id or the beginning of it."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from gameday.errors import JournalError
-from gameday.journal import Journal, RunRecord, StepState
+from gameday.journal import Abandon, Journal, RunRecord, StepState
 from gameday.machine.commands import CloseStep
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
@@ -21,6 +21,7 @@ from gameday.sdk import (
     Rank,
     RunFinished,
     Step,
+    StepClosed,
     Verdict,
     rebuild_step,
 )
@@ -87,6 +88,22 @@ def abandon_vanished(journal: Journal, run: str) -> None:
     """Close a run's open steps whose AWS is gone for good: an embedded lab that ended with its run."""
     for state in journal.steps(run, only_open=True):
         journal.close(run, state.record.id, Closed.ABANDONED, "the embedded lab ended with its run")
+    release_holds(journal, run)
+
+
+def abandon(journal: Journal, run: str, asked: Abandon) -> None:
+    """Close the open steps of a run that has ended, since a human said so; calls nothing."""
+    why = f"{asked.by}: {asked.reason}"
+    left = journal.steps(run, only_open=True)
+    for state in left:
+        journal.append(run, StepClosed(step=state.record.id, at=0.0, closed=Closed.ABANDONED, detail=why))
+        journal.close(run, state.record.id, Closed.ABANDONED, why)
+    if left:
+        resources = ", ".join(dict.fromkeys(state.record.resource for state in left))
+        story = f"Abandoned by {why}. Left as it is: {resources}."
+        finished = RunFinished(at=0.0, verdict=Verdict.ABORTED, exit_code=4, story=story)
+        journal.append(run, finished)
+        journal.finish_run(run, finished)
     release_holds(journal, run)
 
 

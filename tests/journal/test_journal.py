@@ -236,3 +236,27 @@ def test_a_hold_is_not_given_back_over_an_open_step(journal: SqlJournal) -> None
     journal.close("aaaa1111", step().id, Closed.RESTORED, "")
     journal.release("aaaa1111", KEY)
     assert not journal.holds()
+
+
+def test_what_ended_long_ago_is_pruned_and_what_is_open_never(journal: SqlJournal) -> None:
+    finished = RunFinished(at=1, verdict=Verdict.PASSED, exit_code=0, story="Fine.")
+    dead = Owner.this().model_copy(update={"boot": "another boot"})
+    for run in ("done0000", "open0000", "dead0000"):
+        journal.open_run(run, "killswitch", dead)
+        journal.append(run, Note(at=0, text="x"))
+    journal.take_hold("open0000", dead, KEY)
+    journal.intend(step("open0000"))
+    journal.take_hold("done0000", dead, f"{KEY}2")
+    for run in ("done0000", "open0000"):
+        journal.finish_run(run, finished)
+    assert journal.prune(3600) == 0, "nothing is that old"
+    with journal.database.writing() as db:
+        long_ago = {"finished_at": "2020-01-01T00:00:00+00:00", "heartbeat_at": "2020-01-01T00:00:00+00:00"}
+        db.execute(schema.runs.update().where(schema.runs.c.finished_at.is_not(None)).values(long_ago))
+        lost = {"heartbeat_at": "2020-01-01T00:00:00+00:00"}
+        db.execute(schema.runs.update().where(schema.runs.c.finished_at.is_(None)).values(lost))
+    assert journal.prune(3600) == 2
+    assert {run.run for run in journal.runs(9)} == {"open0000", "aaaa1111", "bbbb2222"}, "open or alive"
+    assert not journal.events("done0000")
+    assert len(journal.events("open0000")) == 1
+    assert [hold.run for hold in journal.holds()] == ["open0000"]

@@ -1,0 +1,83 @@
+"""``gameday halt``, ``resume`` and ``abandon``."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from gameday.cli.journals import open_journal, somebody
+from gameday.cli.options import seconds_option
+from gameday.errors import Refused, RollbackIncomplete
+from gameday.journal import Journal, RunRecord, StepState
+from gameday.journal.sql import SqlJournal, default_place
+from gameday.rollback.recovery import abandon
+
+LOOK_EVERY = 0.2
+A_PULSE = 10.0
+"""Seconds within which a living run has certainly heard of a halt."""
+
+
+def halt_all(place: str | None, reason: str) -> None:
+    """Halt, and say what still runs; the halt itself is in force once it is written."""
+    journal = SqlJournal(place or default_place())
+    halt = journal.halt(somebody(), reason or "no reason given")
+    click.echo(f"game days are {halt} (journal {journal.place})")
+    deadline = time.monotonic() + A_PULSE
+    running = _running(journal)
+    for run in running:
+        click.echo(f"run {run.run} ({run.playbook}, {run.owner}) is told to roll back")
+    while running and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY)
+        ended = {run.run for run in running} - {run.run for run in _running(journal)}
+        for name in sorted(ended):
+            click.echo(f"run {name} has ended")
+        running = [run for run in running if run.run not in ended]
+    for run in running:
+        click.echo(f"run {run.run} has not ended yet; see gameday status")
+
+
+def resume_all(place: str | None) -> None:
+    """End the halt."""
+    journal = open_journal(place)
+    ended = journal.resume(somebody())
+    click.echo(f"resumed; game days were {ended}" if ended else "game days were not halted")
+
+
+def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
+    """Have a run leave everything as it is; raises Refused when there is nothing to leave."""
+    journal, seconds = open_journal(place), seconds_option(within, "--within")
+    record = journal.run(run)
+    open_ = journal.steps(record.run, only_open=True)
+    if not open_ and not record.alive():
+        raise Refused(f"run {record.run} has ended and left nothing open; there is nothing to abandon")
+    asked = journal.abandon(record.run, somebody(), reason)
+    if record.alive():
+        _wait(journal, record, seconds)
+    if not journal.run(record.run).alive():
+        abandon(journal, record.run, asked)
+    for step in journal.steps(record.run):
+        if step.closed == "abandoned":
+            click.echo(f"left as it is: {step.record.resource} ({step.record.uses}); found before: {_before(step)}")
+    click.echo(f"run {record.run} is abandoned: {asked.reason} ({asked.by})")
+
+
+def _before(step: StepState) -> str:
+    return ", ".join(f"{name} {value}" for name, value in step.record.before.items()) or "nothing"
+
+
+def _wait(journal: Journal, record: RunRecord, seconds: float) -> None:
+    click.echo(f"run {record.run} ({record.owner}) is asked to leave everything as it is")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not journal.run(record.run).alive() or not journal.steps(record.run, only_open=True):
+            return
+        time.sleep(LOOK_EVERY)
+    raise RollbackIncomplete(
+        f"run {record.run} ({record.owner}) has not answered within {seconds:g} s; it may still put the key back. "
+        f"To be certain, end it with SIGKILL on its machine, its watchdog too, and ask again"
+    )
+
+
+def _running(journal: Journal) -> list[RunRecord]:
+    return [run for run in journal.runs(1000) if run.alive()]

@@ -1,0 +1,52 @@
+"""Opening a journal for a command, and what every command says about it."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from gameday.errors import JournalError
+from gameday.journal.sql import SqlJournal, default_place
+
+
+def open_journal(place: str | None) -> SqlJournal:
+    """The journal to read; the usual one may not exist yet and is empty then, one given by --journal must be there."""
+    if place and "://" not in place and not Path(place).expanduser().exists():
+        raise JournalError(f"there is no journal at {place}")
+    return SqlJournal(place or default_place(), create=False)
+
+
+def rollback_command(run: str, place: str | None) -> str:
+    """The command that finishes a run's rollback; a URL's password is not repeated."""
+    if not place:
+        return f"gameday rollback {run}"
+    shown = "URL" if "://" in place else shlex.quote(place)
+    return f"gameday rollback {run} --journal {shown}"
+
+
+def warn_of_open_steps(journal: SqlJournal, place: str | None) -> None:
+    """Say on standard error what runs that have ended left changed; one query where nothing is open."""
+    open_: dict[str, int] = {}
+    for step in journal.steps(only_open=True):
+        open_[step.record.run] = open_.get(step.record.run, 0) + 1
+    for run, count in open_.items():
+        with suppress(JournalError):  # pruned meanwhile, or a drill's
+            if journal.run(run).alive():
+                continue
+        steps = "an undo step" if count == 1 else f"{count} undo steps"
+        again = rollback_command(run, place)
+        click.echo(f"gameday: WARNING: run {run} has ended and left {steps} open; put it back with: {again}", err=True)
+
+
+def somebody() -> str:
+    """Who gives this command, as the journal names people."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in containers
+        user = "somebody"
+    return f"{user} on {socket.gethostname()}"
