@@ -61,6 +61,13 @@ _KEY_STATES = {
 }
 
 
+def key_state(uses: str, seen: Observation) -> KeyState | None:
+    """What a look says of a key's state, where it says anything."""
+    if uses != "kms.state" or seen.outcome is Outcome.UNKNOWN:
+        return None
+    return _KEY_STATES.get(seen.cause, KeyState.OTHER)
+
+
 @dataclass(frozen=True)
 class KeyView:
     """A key's state, and when it was read."""
@@ -182,8 +189,8 @@ class ProbeView:
             here.fitting = seen
         elif event.meets is not None:
             here.unfitting = seen
-        if self.facts.uses == "kms.state" and seen.outcome is not Outcome.UNKNOWN:
-            state = _KEY_STATES.get(seen.cause, KeyState.OTHER)
+        state = key_state(self.facts.uses, seen)
+        if state is not None:
             self.key = KeyView(self.facts.name, self.facts.resource, state, event.answered)
         for raw in seen.records:
             record = TrailRecord.read(raw)

@@ -1,11 +1,12 @@
-"""A run's metrics for Prometheus: scraped while it goes on, or left as a textfile for the node exporter.
+"""A run's metrics for Prometheus: one fold over the events of runs and the looks of a watch, with three ways out.
 
-Labels are bounded: playbooks, probes, phases, causes and states, never an ARN, a message or a run's id.
+Scraped while it goes on, left as a textfile for the node exporter, or pushed to a Pushgateway.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from functools import singledispatchmethod
@@ -14,16 +15,16 @@ from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     disable_created_metrics,
     start_http_server,
     write_to_textfile,
 )
 
 from exporters.fold import RunView
-from exporters.parts import KeyState, KeyView, ProbeView
+from exporters.parts import KeyState, ProbeView, key_state
+from exporters.prometheus_families import Families, Source
+from exporters.prometheus_push import Push
 from exporters.text import clean
 from gameday.errors import Refused
 from gameday.sdk import (
@@ -32,9 +33,11 @@ from gameday.sdk import (
     Exporter,
     Interval,
     LeakSeen,
+    Observation,
     Outcome,
     Phase,
     PhaseEntered,
+    ProbeFacts,
     ProbeObserved,
     RollbackFinished,
     RunFinished,
@@ -45,49 +48,10 @@ from gameday.sdk import (
     Verdict,
 )
 
-# An S3 read takes 5 ms to some seconds, a boot up to ten minutes; both are one histogram.
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OUTCOMES = {True: "complete", False: "incomplete"}
-
-
-class Families:
-    """The metrics, as documented in ``docs/observability.md``."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def gauge(name: str, about: str, *labels: str) -> Gauge:
-            return Gauge(f"gameday_{name}", about, labels, registry=registry)
-
-        def counter(name: str, about: str, *labels: str) -> Counter:
-            return Counter(f"gameday_{name}", about, labels, registry=registry)
-
-        sample = ("playbook", "probe", "phase")
-        self.build = gauge("build_info", "The version of gameday that made the run.", "version")
-        self.success = gauge("probe_success", "Whether the probe's last look in the phase found it working.", *sample)
-        self.observations = counter("probe_observations_total", "Looks of a probe by their cause.", *sample, "cause")
-        self.latency = Histogram(
-            "gameday_probe_latency_seconds",
-            "Seconds from a probe's question to the answer.",
-            sample,
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self.observed = gauge(
-            "probe_last_observation_timestamp_seconds", "When the probe last looked.", "playbook", "probe"
-        )
-        self.key = gauge("key_state", "1 for the state that the key was last read in.", "playbook", "probe", "state")
-        self.active = gauge("fault_active", "Whether what a fault changed may still be changed.", "playbook")
-        self.phase = gauge("run_phase", "1 for the phase that the run is in.", "playbook", "phase")
-        self.verdicts = counter("run_verdicts_total", "Runs finished, by verdict.", "playbook", "verdict")
-        self.verdict = gauge("run_last_verdict", "1 for the verdict of the last run.", "playbook", "verdict")
-        self.finished = gauge("run_last_finished_timestamp_seconds", "When the last run finished.", "playbook")
-        bound = ("playbook", "probe", "bound")
-        self.effect = gauge("time_to_effect_seconds", "From the inject to the effect: after and by when.", *bound)
-        self.recover = gauge("time_to_recover_seconds", "From the undo to recovery: after and by when.", *bound)
-        self.rollback = gauge("rollback_seconds", "How long the last rollback took.", "playbook")
-        self.failures = counter("rollback_failures_total", "Attempts to undo a step that failed.", "playbook")
-        self.rollbacks = counter("rollbacks_total", "Rollbacks finished, by outcome.", "playbook", "outcome")
-        self.open = gauge("undo_steps_open", "Undo steps whose change may be in place.", "playbook")
-        self.leaks = counter("leaks_total", "Looks that succeeded after the effect was seen.", "playbook", "probe")
+_BY = {"runner": "runner", "watchdog": "watchdog", "gameday rollback": "command"}
+WATCH = "watch"
+"""The phase of looks between game days."""
 
 
 class Metrics(Exporter):
@@ -98,19 +62,24 @@ class Metrics(Exporter):
     textfile: where to leave them for the node exporter's textfile collector: at each phase, so that a run that
         was killed is seen too, and at the end.
     version: gameday's, for ``gameday_build_info``; a run's own replaces it.
+    source: which command serves them.
+    push: where to push them to, at the same moments as the textfile.
     """
 
-    def __init__(self, textfile: Path | None = None, version: str = "") -> None:
+    def __init__(
+        self, textfile: Path | None = None, version: str = "", source: Source = "run", push: Push | None = None
+    ) -> None:
         if textfile is not None:
             _refuse_textfile(textfile)
         # The client's own _created series would double every counter; a switch for the process is all it has.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's one function without annotations
         self.registry = CollectorRegistry()
-        self._families, self._textfile = Families(self.registry), textfile
+        self._families, self._textfile, self._push = Families(self.registry, source), textfile, push
         if version:
-            self._families.build.labels(clean(version)).set(1)
+            self._families.gauge("build_info").labels(clean(version)).set(1)
         self._views: dict[str, RunView] = {}
         self._servers: list[WSGIServer] = []
+        self._fresh = True
 
     def serve(self, port: int, addr: str = "127.0.0.1") -> int:
         """Serve ``/metrics`` from now on and say on which port; port 0 is any free one."""
@@ -132,30 +101,116 @@ class Metrics(Exporter):
         """Take the next event."""
         view = self._views.setdefault(sealed.run, RunView())
         view.consume(sealed)
-        playbook = clean(view.playbook)
-        self._count(sealed.event, view, playbook, _wall(sealed.at))
+        wall = _wall(sealed.at)
+        self._count(sealed.event, view, clean(view.playbook), wall)
         self._count_open(view.playbook)
         if view.finished is not None and not view.open_steps:
             del self._views[sealed.run]
-        if self._textfile is not None and isinstance(sealed.event, PhaseEntered | RunFinished):
-            self.write_textfile(self._textfile)
-
-    def _count_open(self, playbook: str) -> None:
-        """What an earlier run of the playbook left open in this process is not hidden by the next."""
-        views = [view for view in self._views.values() if view.playbook == playbook]
-        self._families.active.labels(clean(playbook)).set(any(view.fault_active for view in views))
-        self._families.open.labels(clean(playbook)).set(sum(len(view.open_steps) for view in views))
+        self._fresh = True
+        if isinstance(sealed.event, PhaseEntered | RunFinished):
+            self._hand_on()
 
     def close(self) -> None:
-        """Leave the textfile and stop serving."""
+        """Leave the textfile, push, and stop serving."""
         try:
-            if self._textfile is not None:
-                self.write_textfile(self._textfile)
+            self._hand_on()
         finally:
             while self._servers:
                 server = self._servers.pop()
                 server.shutdown()
                 server.server_close()
+
+    def _hand_on(self) -> None:
+        if not self._fresh:
+            return
+        self._fresh = False
+        if self._textfile is not None:
+            self.write_textfile(self._textfile)
+        if self._push is not None:
+            self._push.push(self.registry)
+
+    # What a watch and a schedule say
+
+    def introduce(self, playbook: str, probe: str, uses: str, role: str = "") -> None:
+        """Say what a probe is; ``role`` is a role's name or ARN."""
+        name = role.rpartition("/")[2]
+        self._families.gauge("probe_info").labels(clean(playbook), clean(probe), clean(uses), clean(name)).set(1)
+
+    def look(self, playbook: str, probe: str, uses: str, seen: Observation, meets: bool | None) -> None:
+        """A look of a watch."""
+        self._look(clean(playbook), clean(probe), WATCH, seen, meets, time.time())
+        self._key(clean(playbook), clean(probe), key_state(uses, seen))
+
+    def forget(self, playbook: str, probe: str) -> None:
+        """A probe is watched no more."""
+        self._families.forget(clean(playbook), clean(probe))
+
+    def late(self, seconds: float) -> None:
+        """A look of a watch began so late."""
+        self._families.histogram("watch_lateness_seconds").observe(max(seconds, 0.0))
+
+    def skipped(self, playbook: str, probe: str) -> None:
+        """A look of a watch was left out."""
+        self._families.counter("watch_skipped_total").labels(clean(playbook), clean(probe)).inc()
+
+    def watching(self, probes: int, workers: int) -> None:
+        """How much a watch has to do, and with how many threads."""
+        self._families.gauge("watch_probes").set(probes)
+        self._families.gauge("watch_workers").set(workers)
+
+    def reloaded(self, good: bool) -> None:
+        """A watch read its playbooks, or could not."""
+        self._families.gauge("watch_config_last_reload_successful").set(good)
+        if good:
+            self._families.gauge("watch_config_last_reload_success_timestamp_seconds").set_to_current_time()
+
+    def journal(self, up: bool) -> None:
+        """Whether the journal could be read."""
+        self._families.gauge("journal_up").set(up)
+
+    def due(self, playbook: str, at: float | None) -> None:
+        """When a playbook's next game day is due, in seconds since 1970; None when no more is to come."""
+        gauge = self._families.gauge("schedule_next_due_timestamp_seconds")
+        if at is None:
+            gauge.remove_by_labels({"playbook": clean(playbook)})
+        else:
+            gauge.labels(clean(playbook)).set(at)
+        self._families.counter("schedule_missed_total").labels(clean(playbook))
+
+    def missed(self, playbook: str) -> None:
+        """A game day was due and did not begin."""
+        self._families.counter("schedule_missed_total").labels(clean(playbook)).inc()
+
+    # What both count
+
+    def _look(
+        self, playbook: str, probe: str, phase: str, seen: Observation, meets: bool | None, wall: float, run: str = ""
+    ) -> None:
+        families, exemplar = self._families, {"run": run} if run else None
+        families.gauge("probe_success").labels(playbook, probe, phase).set(seen.outcome is Outcome.OK)
+        families.counter("probe_observations_total").labels(playbook, probe, phase, seen.cause.value).inc(1, exemplar)
+        families.gauge("probe_last_observation_timestamp_seconds").labels(playbook, probe).set(wall)
+        if meets is not None and seen.outcome is not Outcome.UNKNOWN:
+            families.gauge("probe_expected").labels(playbook, probe).set(meets)
+        if math.isfinite(seen.latency):
+            latency = families.histogram("probe_latency_seconds").labels(playbook, probe, phase)
+            latency.observe(max(seen.latency, 0.0), exemplar)
+
+    def _key(self, playbook: str, probe: str, state: KeyState | None) -> None:
+        if state is not None:
+            _state_set(self._families.gauge("key_state"), (playbook, probe), KeyState, state)
+
+    def _count_open(self, playbook: str) -> None:
+        """What an earlier run of the playbook left open in this process is not hidden by the next."""
+        views = [view for view in self._views.values() if view.playbook == playbook]
+        label, families = clean(playbook), self._families
+        active = [view for view in views if view.fault_active]
+        families.gauge("fault_active").labels(label).set(bool(active))
+        families.gauge("undo_steps_open").labels(label).set(sum(len(view.open_steps) for view in views))
+        began = [_wall(view.started) + (view.fault_since or 0.0) for view in active]
+        families.gauge("fault_started_timestamp_seconds").labels(label).set(min(began, default=0.0))
+        opened = [_wall(view.started) + (step.changed_at or 0.0) for view in views for step in view.open_steps]
+        families.gauge("undo_steps_oldest_timestamp_seconds").labels(label).set(min(opened, default=0.0))
 
     # One method an event that is counted
 
@@ -167,72 +222,86 @@ class Metrics(Exporter):
     def _(self, event: RunStarted, view: RunView, playbook: str, wall: float) -> None:
         families = self._families
         if event.version:
-            families.build.clear()
-            families.build.labels(clean(event.version)).set(1)
+            families.gauge("build_info").clear()
+            families.gauge("build_info").labels(clean(event.version)).set(1)
         # A series that begins at 0 shows its first increase.
-        families.failures.labels(playbook)
+        families.counter("rollback_failures_total").labels(playbook)
         for verdict in Verdict:
-            families.verdicts.labels(playbook, verdict.value)
+            families.counter("run_verdicts_total").labels(playbook, verdict.value)
         for outcome in _OUTCOMES.values():
-            families.rollbacks.labels(playbook, outcome)
-        _state_set(families.phase, (playbook,), Phase, Phase.PREFLIGHT)
+            families.counter("rollbacks_total").labels(playbook, outcome, "runner")
+        _state_set(families.gauge("run_phase"), (playbook,), Phase, Phase.PREFLIGHT)
 
     @_count.register
     def _(self, event: RunPrepared, view: RunView, playbook: str, wall: float) -> None:
+        families = self._families
+        for limit, seconds in event.limits.items():
+            families.gauge("run_limit_seconds").labels(playbook, clean(limit)).set(seconds)
         for probe in view.probes.values():
+            name = clean(probe.facts.name)
+            self.introduce(view.playbook, probe.facts.name, probe.facts.uses, _role(probe.facts))
             if probe.goes_dark:
-                self._families.leaks.labels(playbook, clean(probe.facts.name))
-            for family in (self._families.effect, self._families.recover):
+                families.counter("leaks_total").labels(playbook, name)
+            for family in ("time_to_effect_seconds", "time_to_recover_seconds"):
                 for bound in ("after", "by"):  # of the last run; this one has yet to see any
-                    family.remove(playbook, clean(probe.facts.name), bound)
+                    families.gauge(family).remove(playbook, name, bound)
+            if probe.is_guard:
+                families.gauge("guard_fails").labels(playbook, name).set(0)
+                families.gauge("guard_fails_limit").labels(playbook, name).set(probe.aborts_at)
 
     @_count.register
     def _(self, event: PhaseEntered, view: RunView, playbook: str, wall: float) -> None:
-        _state_set(self._families.phase, (playbook,), Phase, event.phase)
+        _state_set(self._families.gauge("run_phase"), (playbook,), Phase, event.phase)
 
     @_count.register
     def _(self, event: ProbeObserved, view: RunView, playbook: str, wall: float) -> None:
-        families, seen, probe = self._families, event.observation, clean(event.probe)
-        families.success.labels(playbook, probe, event.phase.value).set(seen.outcome is Outcome.OK)
-        families.observations.labels(playbook, probe, event.phase.value, seen.cause.value).inc()
-        families.observed.labels(playbook, probe).set(wall)
-        if math.isfinite(seen.latency):
-            families.latency.labels(playbook, probe, event.phase.value).observe(max(seen.latency, 0.0))
-        key: KeyView | None = view.probe(event.probe).key
-        if key is not None:
-            _state_set(families.key, (playbook, probe), KeyState, key.state)
+        probe, name = view.probe(event.probe), clean(event.probe)
+        self._look(playbook, name, event.phase.value, event.observation, event.meets, wall, view.run)
+        self._key(playbook, name, probe.key.state if probe.key is not None else None)
+        if probe.is_guard:
+            self._families.gauge("guard_fails").labels(playbook, name).set(probe.fails)
 
     @_count.register
     def _(self, event: ExpectationMet, view: RunView, playbook: str, wall: float) -> None:
         probe: ProbeView = view.probe(event.probe)
         for family, interval in (
-            (self._families.effect, probe.time_to_effect),
-            (self._families.recover, probe.time_to_recover),
+            ("time_to_effect_seconds", probe.time_to_effect),
+            ("time_to_recover_seconds", probe.time_to_recover),
         ):
             if interval is not None:
-                _bounds(family, playbook, clean(event.probe), interval)
+                _bounds(self._families.gauge(family), playbook, clean(event.probe), interval)
 
     @_count.register
     def _(self, event: LeakSeen, view: RunView, playbook: str, wall: float) -> None:
-        self._families.leaks.labels(playbook, clean(event.probe)).inc()
+        self._families.counter("leaks_total").labels(playbook, clean(event.probe)).inc(1, {"run": view.run})
 
     @_count.register
     def _(self, event: UndoTried, view: RunView, playbook: str, wall: float) -> None:
-        self._families.failures.labels(playbook).inc(not event.ok)
+        if not event.ok:
+            self._families.counter("rollback_failures_total").labels(playbook).inc(1, {"run": view.run})
 
     @_count.register
     def _(self, event: RollbackFinished, view: RunView, playbook: str, wall: float) -> None:
-        self._families.rollback.labels(playbook).set(event.seconds)
-        self._families.rollbacks.labels(playbook, _OUTCOMES[event.complete]).inc()
+        self._families.gauge("rollback_seconds").labels(playbook).set(event.seconds)
+        by = _BY.get(view.rollback.by, "other") if view.rollback is not None else "other"
+        counter = self._families.counter("rollbacks_total").labels(playbook, _OUTCOMES[event.complete], by)
+        counter.inc(1, {"run": view.run})
 
     @_count.register
     def _(self, event: RunFinished, view: RunView, playbook: str, wall: float) -> None:
         families = self._families
-        families.verdicts.labels(playbook, event.verdict.value).inc()
-        _state_set(families.verdict, (playbook,), Verdict, event.verdict)
-        families.finished.labels(playbook).set(wall)
+        families.counter("run_verdicts_total").labels(playbook, event.verdict.value).inc(1, {"run": view.run})
+        _state_set(families.gauge("run_last_verdict"), (playbook,), Verdict, event.verdict)
+        families.gauge("run_last_finished_timestamp_seconds").labels(playbook).set(wall)
+        if event.verdict is Verdict.PASSED:
+            families.gauge("run_last_passed_timestamp_seconds").labels(playbook).set(wall)
         for phase in Phase:
-            families.phase.labels(playbook, phase.value).set(0)
+            families.gauge("run_phase").labels(playbook, phase.value).set(0)
+
+
+def _role(facts: ProbeFacts) -> str:
+    """The name of the role that a probe looks as, which stands behind its resource."""
+    return facts.resource.rpartition(" as ")[2].rpartition("/")[2] if " as " in facts.resource else ""
 
 
 def _state_set(gauge: Gauge, labels: tuple[str, ...], states: Iterable[str], now: str) -> None:

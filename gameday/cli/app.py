@@ -38,6 +38,7 @@ def gameday() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines on standard output; people read stderr.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics on 127.0.0.1:PORT.")
 @click.option("--metrics-textfile", type=click.Path(dir_okay=False), help="Leave metrics for the node exporter.")
+@click.option("--metrics-push", metavar="URL", envvar="GAMEDAY_METRICS_PUSH", help="Push metrics to a Pushgateway.")
 @click.option("--report", type=click.Path(file_okay=False), help="Write the report (HTML, JSON, JUnit, Markdown) here.")
 def run(**options: object) -> None:
     """Run PLAYBOOK: baseline, fault, rollback, recovery, evidence, verdict.

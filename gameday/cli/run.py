@@ -26,6 +26,8 @@ from gameday.playbook import find, load
 from gameday.sdk import Exporter
 from gameday.target import open_target
 
+log = logging.getLogger(__name__)
+
 LOG_MAY_TAKE = 1.0
 """Seconds that the last log lines have to be read, before the process ends."""
 
@@ -42,6 +44,7 @@ def run_playbook(
     as_json: bool,
     metrics_port: int | None,
     metrics_textfile: str | None,
+    metrics_push: str | None,
     report: str | None,
 ) -> None:
     """Run a playbook; ends the process with its exit code."""
@@ -59,7 +62,11 @@ def run_playbook(
         playbook=loaded,
         journal=kept,
         open_target=lambda run, started: open_target(choice, run, started),
-        exporters=_exporters(kept.place, as_json, metrics_port, metrics_textfile, report),
+        exporters=[
+            *_tellers(kept.place, as_json),
+            *_metrics(loaded.name, metrics_port, metrics_textfile, metrics_push),
+            *_report(report),
+        ],
         version=__version__,
         finish_with=rollback_command(run, journal),
     )
@@ -82,8 +89,8 @@ def _log_from_a_thread() -> QueueListener:
     return listener
 
 
-def _exporters(place: str, as_json: bool, port: int | None, textfile: str | None, report: str | None) -> list[Exporter]:
-    """Who listens: people on the terminal, programs on standard output, Prometheus."""
+def _tellers(place: str, as_json: bool) -> list[Exporter]:
+    """People on the terminal, programs on standard output."""
     stream = sys.stderr if as_json else sys.stdout
     listening: list[Exporter] = [JsonLines(sys.stdout)] if as_json else []
     if stream.isatty() and os.environ.get("TERM") != "dumb":
@@ -94,15 +101,25 @@ def _exporters(place: str, as_json: bool, port: int | None, textfile: str | None
         listening.append(TerminalView(Console(file=stream), place))
     else:
         listening.append(PlainLines(stream, place))
-    if port is not None or textfile:
-        from exporters.prometheus import Metrics
-
-        metrics = Metrics(Path(textfile) if textfile else None, version=__version__)
-        if port is not None:
-            click.echo(f"metrics on http://127.0.0.1:{metrics.serve(port)}/metrics", err=True)
-        listening.append(metrics)
-    if report:
-        from exporters.report.files import ReportFiles
-
-        listening.append(ReportFiles(Path(report), lambda said: click.echo(said, err=True)))
     return listening
+
+
+def _metrics(playbook: str, port: int | None, textfile: str | None, gateway: str | None) -> list[Exporter]:
+    if port is None and not textfile and not gateway:
+        return []
+    from exporters.prometheus import Metrics
+    from exporters.prometheus_push import Push
+
+    push = Push(gateway, playbook, log.warning) if gateway else None
+    metrics = Metrics(Path(textfile) if textfile else None, version=__version__, push=push)
+    if port is not None:
+        click.echo(f"metrics on http://127.0.0.1:{metrics.serve(port)}/metrics", err=True)
+    return [metrics]
+
+
+def _report(folder: str | None) -> list[Exporter]:
+    if not folder:
+        return []
+    from exporters.report.files import ReportFiles
+
+    return [ReportFiles(Path(folder), lambda said: click.echo(said, err=True))]

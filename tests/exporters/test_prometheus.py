@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import re
+import shutil
 import socket
+import subprocess
+import threading
+import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from exporters.prometheus import Metrics
+from exporters.prometheus_families import markdown
+from exporters.prometheus_push import Push
 from gameday.errors import Refused
-from gameday.sdk import Phase, RunStarted, Sealed, StepIntended, seal
+from gameday.sdk import Cause, Observation, Phase, PhaseEntered, RunFinished, RunStarted, Sealed, StepIntended, seal
 
 from .recorded import RUNS, Recorder, aborted, incomplete, passed
 
+PROMTOOL = shutil.which("promtool")
 DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
 
 
@@ -27,7 +39,8 @@ def exported(metrics: Metrics) -> dict[str, tuple[str, frozenset[str]]]:
     for family in text_string_to_metric_families(generate_latest(metrics.registry).decode()):
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-        found[name] = (family.type, frozenset(labels))
+        if family.samples:
+            found[name] = (family.type, frozenset(labels))
     return found
 
 
@@ -53,8 +66,140 @@ def samples(metrics: Metrics) -> list[Sample]:
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
+def watch() -> Metrics:
+    metrics = Metrics(source="watch", version="0.1.0")
+    metrics.introduce("killswitch", "key-state", "kms.state", "arn:aws:iam::123456789012:role/path/app")
+    metrics.look("killswitch", "key-state", "kms.state", Observation(cause=Cause.KEY_DISABLED, latency=0.02), False)
+    metrics.late(0.003)
+    metrics.skipped("killswitch", "key-state")
+    metrics.watching(1, 16)
+    metrics.reloaded(True)
+    metrics.journal(up=True)
+    return metrics
+
+
+def schedule() -> Metrics:
+    metrics = Metrics(source="schedule", version="0.1.0")
+    metrics.due("killswitch", 1772532000.0)
+    metrics.missed("killswitch")
+    return metrics
+
+
 def test_each_documented_metric_is_exported_and_each_exported_one_documented() -> None:
-    assert exported(of(*(make() for make in RUNS.values()), passed())) == documented()
+    seen = {**exported(of(*(make() for make in RUNS.values()), passed())), **exported(watch()), **exported(schedule())}
+    assert seen == documented()
+
+
+def test_the_table_is_made_from_the_code() -> None:
+    assert markdown() in DOCS.read_text(), "make it with python -m exporters.prometheus_families"
+
+
+@pytest.mark.skipif(PROMTOOL is None and not os.environ.get("CI"), reason="promtool is not on PATH")
+@pytest.mark.parametrize("make", [lambda: of(*(make() for make in RUNS.values())), watch, schedule])
+def test_promtool_has_nothing_to_say(make: Callable[[], Metrics]) -> None:
+    text = generate_latest(make().registry)
+    said = subprocess.run([str(PROMTOOL), "check", "metrics"], input=text, capture_output=True)
+    assert (said.returncode, said.stdout + said.stderr) == (0, b"")
+
+
+def test_a_watch_forgets_a_probe_that_is_gone() -> None:
+    metrics = watch()
+    assert value(metrics, "probe_success", probe="key-state", phase="watch") == 0
+    assert value(metrics, "key_state", probe="key-state", state="disabled") == 1
+    assert value(metrics, "probe_info", probe="key-state", uses="kms.state", role="app") == 1
+    metrics.forget("killswitch", "key-state")
+    assert "key-state" not in generate_latest(metrics.registry).decode()
+
+
+def test_the_run_stands_on_exemplars_which_only_openmetrics_carries() -> None:
+    metrics = of(passed())
+    port = metrics.serve(0)
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    url = f"http://127.0.0.1:{port}/metrics"
+    with urllib.request.urlopen(urllib.request.Request(url, headers=accept), timeout=5) as answer:
+        text = answer.read().decode()
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        classic = answer.read().decode()
+    metrics.close()
+    assert '# {run="7f3a9c12"}' in text
+    assert "7f3a9c12" not in classic
+    families = {family.name: family for family in openmetrics(text)}
+    counted = families["gameday_run_verdicts"].samples
+    assert [s.exemplar.labels for s in counted if s.exemplar] == [{"run": "7f3a9c12"}]
+
+
+def test_a_fault_has_a_beginning_and_steps_have_an_age_while_they_are_open() -> None:
+    metrics, began, oldest = Metrics(), set(), set()
+    for sealed in passed():
+        metrics.consume(sealed)
+        if value(metrics, "fault_active"):
+            began.add(value(metrics, "fault_started_timestamp_seconds"))
+            oldest.add(value(metrics, "undo_steps_oldest_timestamp_seconds"))
+    assert all(1772532000 < at < 1772532140 for at in began | oldest)
+    assert value(metrics, "fault_started_timestamp_seconds") == 0
+    assert value(metrics, "undo_steps_oldest_timestamp_seconds") == 0
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Remembers what is pushed; its server says how it behaves."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.got.append((self.path, self.headers.get("authorization"), body.decode()))
+        if self.server.hangs:
+            self.server.over.wait(20)
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def gateway() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    server.got, server.hangs, server.status, server.over = [], False, 202, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.over.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_metrics_are_pushed_at_each_phase_with_credentials_that_nobody_reads(gateway: ThreadingHTTPServer) -> None:
+    said: list[str] = []
+    url = f"http://me:s%40cret@127.0.0.1:{gateway.server_port}"
+    metrics = Metrics(push=Push(url, "a/playbook", said.append))
+    for sealed in passed():
+        metrics.consume(sealed)
+    metrics.close()
+    assert len(gateway.got) == sum(isinstance(e.event, PhaseEntered | RunFinished) for e in passed())
+    path, authorization, body = gateway.got[-1]
+    assert path == "/metrics/job/gameday/playbook@base64/YS9wbGF5Ym9vaw=="
+    assert base64.b64decode(authorization.split()[1]) == b"me:s@cret"
+    assert "gameday_run_last_finished_timestamp_seconds" in body
+    gateway.status = 500
+    Push(url, "p", said.append).push(metrics.registry)
+    Push("http://me:s%40cret@127.0.0.1:1/?token=s%40cret", "p", said.append).push(metrics.registry)
+    assert len(said) == 2
+    assert all("could not be pushed to http://127.0.0.1" in text for text in said)
+    assert not any("s@cret" in text or "s%40cret" in text for text in said)
+
+
+def test_a_gateway_that_hangs_is_left_behind(gateway: ThreadingHTTPServer) -> None:
+    gateway.hangs, said = True, []
+    push = Push(f"http://127.0.0.1:{gateway.server_port}", "p", said.append)
+    begun = time.monotonic()
+    push.push(Metrics(version="1").registry)
+    assert time.monotonic() - begun < 2
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://", "http://user:pw@"])
+def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(Refused, match="is no address of a Pushgateway") as error:
+        Push(url, "p", print)
+    assert "pw" not in str(error.value)
 
 
 def test_names_and_labels_follow_the_conventions_and_nothing_grows_without_end() -> None:
@@ -78,7 +223,7 @@ def test_a_passing_run() -> None:
     assert value(metrics, "key_state", probe="key-state", state="disabled") == 0
     assert value(metrics, "run_verdicts_total", verdict="passed") == 1
     assert value(metrics, "run_verdicts_total", verdict="failed") == 0
-    assert value(metrics, "rollbacks_total", outcome="complete") == 1
+    assert value(metrics, "rollbacks_total", outcome="complete", by="runner") == 1
     assert value(metrics, "rollback_failures_total") == 0
     assert value(metrics, "fault_active") == 0
     assert value(metrics, "undo_steps_open") == 0

@@ -1,0 +1,70 @@
+"""Metrics pushed to a Pushgateway, for where a run cannot be scraped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from prometheus_client import CollectorRegistry, pushadd_to_gateway
+from prometheus_client.exposition import basic_auth_handler, default_handler
+
+from gameday.errors import Refused
+
+_SECONDS = 1.5
+"""How long a push may take; the run's exporters have two seconds to end."""
+
+
+class Push:
+    """Pushes to one gateway, one after the other; one that takes too long is left behind.
+
+    Parameters
+    ----------
+    url: of the gateway, with the name and the password of basic authentication where it asks for them.
+    grouping: the playbook, so that the metrics of one do not take the place of another's.
+    failed: told of the first push that does not get through, in one sentence without the password.
+    """
+
+    def __init__(self, url: str, grouping: str, failed: Callable[[str], None]) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Refused("--metrics-push is no address of a Pushgateway; write http://HOST:9091")
+        where = parts.hostname if ":" not in parts.hostname else f"[{parts.hostname}]"
+        where += f":{parts.port}" if parts.port else ""
+        self._where = urlunsplit((parts.scheme, where, parts.path, "", ""))
+        self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
+        self._grouping, self._failed = grouping, failed
+        self._said = False
+
+    def push(self, registry: CollectorRegistry) -> None:
+        """Push once, for 1.5 seconds at most."""
+        pushing = threading.Thread(target=self._push, args=(registry,), name="push", daemon=True)
+        pushing.start()
+        pushing.join(_SECONDS + 0.1)
+        if pushing.is_alive():
+            self._say("no answer in time")
+
+    def _push(self, registry: CollectorRegistry) -> None:
+        try:
+            pushadd_to_gateway(
+                self._where,
+                job="gameday",
+                registry=registry,
+                grouping_key={"playbook": self._grouping},
+                timeout=_SECONDS,
+                handler=self._handler,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a gateway does, the run goes on; the text may hold the URL
+            self._say(getattr(error, "reason", None) or type(error).__name__)
+
+    def _handler(
+        self, url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+    ) -> Callable[[], None]:
+        if self._user:
+            return basic_auth_handler(url, method, timeout, headers, data, self._user, self._password)
+        return default_handler(url, method, timeout, headers, data)
+
+    def _say(self, why: object) -> None:
+        if not self._said:
+            self._said = True
+            self._failed(f"metrics could not be pushed to {self._where}: {why}; the run goes on without")
