@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
     from types_boto3_s3 import S3Client
     from types_boto3_s3control import S3ControlClient
+    from types_boto3_scheduler import EventBridgeSchedulerClient
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sts import STSClient
 
@@ -210,6 +211,8 @@ class Session:
     def client(self, service: Literal["iam"]) -> IAMClient: ...
     @overload
     def client(self, service: Literal["s3control"]) -> S3ControlClient: ...
+    @overload
+    def client(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 
     def client(self, service: Any) -> Any:
         """A boto3 client for calls that only read."""
@@ -223,6 +226,8 @@ class Session:
     def changing(self, service: Literal["ec2"]) -> EC2Client: ...
     @overload
     def changing(self, service: Literal["iam"]) -> IAMClient: ...
+    @overload
+    def changing(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 
     def changing(self, service: Any) -> Any:
         """A boto3 client for calls that change something: the fence is asked before each of its requests."""

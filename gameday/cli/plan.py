@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
 
 import click
 
@@ -17,7 +19,7 @@ from gameday.journal import Journal, Owner
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.playbook import Playbook
 from gameday.rollback.hands import explain
-from gameday.sdk import AnyEvent, Phase, PreflightChecked
+from gameday.sdk import AnyEvent, Phase, PreflightChecked, Switch, format_duration
 from gameday.target import Target
 
 Options = dict[str, str | None]
@@ -59,19 +61,20 @@ def drill_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **t
 
 
 def _rehearse(plan: Plan, target: Target, journal: Journal) -> None:
-    """The undo of each step, under its hold: it must not enable a key that a run has just disabled."""
+    """The undo of each step, under all holds: it must not enable a key that a run has just disabled."""
     run, owner = target.session.run, Owner.this()
-    for id_, step in plan.steps.items():
-        journal.take_hold(run, owner, step.resource)
-        try:
-            step.rehearse(target.session)
-        except Exception as error:  # whatever the rehearsal of an undo meets is a reason not to begin
-            raise Refused(
-                f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}"
-            ) from error
-        finally:
-            journal.release(run, step.resource)
-        click.echo(f"ok  undo {id_}: {', '.join(step.calls.undo)}")
+    with ExitStack() as holds:
+        for resource in {step.resource: None for step in plan.steps.values()}:
+            journal.take_hold(run, owner, resource)
+            holds.callback(journal.release, run, resource)
+        for id_, step in plan.steps.items():
+            try:
+                step.rehearse(target.session)
+            except Exception as error:  # whatever the rehearsal of an undo meets is a reason not to begin
+                raise Refused(
+                    f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}"
+                ) from error
+            click.echo(f"ok  undo {id_}: {', '.join(step.calls.undo)}")
 
 
 def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, target: Options, work: Work) -> None:
@@ -96,6 +99,7 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
         click.echo(f"stage   {use.uses}: {missing or 'there and fit'}")
     plan = make_plan(playbook, aws, target.facts, aws.run, "")
     _print_changes(plan)
+    _print_switches(plan)
     _print_looks(plan)
     limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
     click.echo(f"limits  {limits}")
@@ -108,13 +112,25 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
 
 
 def _print_changes(plan: Plan) -> None:
-    for spec in plan.spec.steps:
+    for spec in (*plan.spec.fault_steps, *plan.spec.probe_steps):
         calls = plan.steps[spec.id].calls
         by = f" (by probe {spec.probe}, at each look)" if spec.probe else ""
         click.echo(f"change  {spec.resource}{by}")
         click.echo(f"          inject  {', '.join(calls.inject)}")
         click.echo(f"          undo    {'stays when all goes well: keep' if spec.keep else ', '.join(calls.undo)}")
         click.echo(f"          proof   {', '.join(calls.read)}")
+
+
+def _print_switches(plan: Plan) -> None:
+    for switch in plan.switches:
+        click.echo(f"switch  {switch.resource}")
+        click.echo(f"          fires   {switch.call.permission} on {switch.about}, {_when(switch)}")
+        click.echo(f"          as      {switch.role}")
+        click.echo("          armed   and read back before the first change; deleted once all is put back")
+
+
+def _when(switch: Switch) -> str:
+    return f"{format_duration(timedelta(seconds=switch.after))} after it is armed, and up to a minute more"
 
 
 def _print_looks(plan: Plan) -> None:

@@ -48,7 +48,7 @@ from gameday.machine.inputs import (
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import StepHands
 from gameday.rollback.recovery import HEARTBEAT
-from gameday.sdk import AnyEvent, Phase, PhaseEntered, RunFinished, RunStarted, Verdict
+from gameday.sdk import AnyEvent, Phase, PhaseEntered, RunFinished, RunStarted, Switch, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -165,11 +165,23 @@ class Control(threading.Thread):
         except Exception as bug:  # noqa: BLE001 - carried to the control thread, which knows what to do with a bug
             self._post(Crashed(self._clock(), bug))
             return
-        inject_as = target.session.but(fence=lambda: self._state.stage is Stage.INJECTING)
+        inject_as = target.session.but(fence=self._may_inject)
         self._hands = StepHands(plan.steps, inject_as, target.session, self._post, self._clock)
         self._looks = Looks(plan.probes, plan.identities, target.session, self._post, self._clock)
         self._stream.emit(plan.prepared)
         self._post(Prepared(self._clock(), plan.spec))
+
+    def _may_inject(self) -> bool:
+        """The fence: only in its stage, and never so late (a laptop slept) that a switch fires before max_fault."""
+        state, now = self._state, datetime.now(UTC)
+        steps = self._plan.steps if self._plan is not None else {}
+        for id_, armed in state.steps.items():
+            switch = steps[id_]
+            if isinstance(switch, Switch) and "captured_at" in armed.before:
+                since = now - datetime.fromisoformat(str(armed.before["captured_at"]))
+                if since.total_seconds() + state.spec.timing.max_fault >= switch.after:
+                    return False
+        return state.stage is Stage.INJECTING
 
     def _carry_out(self, command: Command) -> None:
         match command:
@@ -278,6 +290,8 @@ class Control(threading.Thread):
             reason="a bug in gameday",
         )
         left = {step.spec.resource for step in state.open}
+        if any(step.spec.switch for step in state.open):  # it may still act on what it stands behind
+            left = {record.resource for record in plan.records.values()}
         for resource in {record.resource for record in plan.records.values()} - left:
             self._release(resource)
         return state.sentences()

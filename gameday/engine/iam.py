@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from gameday.engine.plan import Plan
 from gameday.playbook import Playbook
-from gameday.sdk import AWS, Part, Ref, RefKind
+from gameday.sdk import AWS, Part, Ref, RefKind, Switch
 
 Policy = dict[str, JsonValue]
 Need = tuple[str, tuple[str, ...]]
@@ -21,7 +21,10 @@ ANYTHING = ("*",)
 
 
 def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str, Policy]:
-    """``run``: all that a run calls, its own rollback included; ``rollback``: what ``gameday rollback`` calls."""
+    """``run``: all that a run calls, its own rollback included; ``rollback``: what ``gameday rollback`` calls.
+
+    ``dead_man_switch``, where the playbook asks for it: what the role that it names calls.
+    """
     scope = _Scope(plan, aws)
     run: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     run.append(
@@ -36,7 +39,10 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
     for id_, step in plan.steps.items():
         owner = _owner(plan, id_)
         back += [(a, scope.of(a, owner)) for a in (*step.calls.undo, *step.calls.read)]
-    return {"run": _policy([*run, *_changes(plan, scope)]), "rollback": _policy(back)}
+    made = {"run": _policy([*run, *_changes(plan, scope)]), "rollback": _policy(back)}
+    if plan.switches:
+        made["dead_man_switch"] = _policy([(s.call.permission, (s.about,)) for s in plan.switches])
+    return made
 
 
 def denied(plan: Plan, aws: AWS, caller: str) -> list[str]:
@@ -88,8 +94,10 @@ def _changes(plan: Plan, scope: _Scope) -> list[Need]:
 
 
 def _owner(plan: Plan, id_: str) -> Part:
-    """The fault or invasive probe behind an undo step."""
-    record = plan.records[id_]
+    """The fault, invasive probe or switch behind an undo step."""
+    record, step = plan.records[id_], plan.steps[id_]
+    if isinstance(step, Switch):
+        return step
     return plan.probes[record.probe] if record.probe else plan.faults[record.chain]
 
 
@@ -121,6 +129,8 @@ class _Scope:
     def of(self, action: str, part: Part) -> tuple[str, ...]:
         """The ARNs, or ``*`` where IAM knows none for the action."""
         service, _, name = action.partition(":")
+        if isinstance(part, Switch):
+            return (part.role,) if name == "PassRole" else (part.resource,)
         find = {"kms": self._key, "s3": self._s3, "ec2": self._ec2, "iam": self._iam, "secretsmanager": self._secret}
         return find[service](name, part) if service in find else ANYTHING
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gameday.aws.resolve import pin
+from gameday.engine.switch import switches
 from gameday.journal import StepRecord
 from gameday.machine import Expect, ProbeSpec, Spec, StepSpec, Timing
 from gameday.playbook import GuardUse, Playbook, ProbeUse
@@ -21,6 +22,7 @@ from gameday.sdk import (
     RunPrepared,
     Step,
     StepFacts,
+    Switch,
     TargetFacts,
 )
 
@@ -37,6 +39,7 @@ class Plan:
     probes: probes and guards by name, pinned.
     identities: the ARNs of the roles that some of them look as, by the probe's name.
     faults: the faults in order, pinned.
+    switches: what the cloud does by itself should everyone be dead; nothing where the playbook does not ask for it.
     steps: the undo steps by id.
     records: the same steps as the journal keeps them, still without the state before.
     """
@@ -45,6 +48,7 @@ class Plan:
     probes: Mapping[str, Probe]
     identities: Mapping[str, str]
     faults: tuple[Fault, ...]
+    switches: tuple[Switch, ...]
     steps: Mapping[str, Step]
     records: Mapping[str, StepRecord]
     prepared: RunPrepared
@@ -59,7 +63,8 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
     uses_in_order = sorted(uses, key=lambda use: not isinstance(use.part, InvasiveProbe))
     pinned = {use.name: pin(use.part, aws, known) for use in uses_in_order}
     probes = {use.name: pinned[use.name] for use in uses}
-    steps = _steps(faults, probes, run, playbook.timing.settle.total_seconds())
+    armed = switches(playbook, faults, aws, run)
+    steps = _steps(faults, probes, armed, run, playbook.timing.settle.total_seconds())
     records = {record.id: record for record, _ in steps}
     kept = {chain for chain, use in enumerate(playbook.faults) if use.keep}
     spec = Spec(
@@ -73,6 +78,7 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
         probes=probes,
         identities={use.name: _role(use.identity, aws) for use in uses if use.identity},
         faults=faults,
+        switches=armed,
         steps={record.id: step for record, step in steps},
         records=records,
         prepared=RunPrepared(
@@ -92,14 +98,15 @@ def _role(identity: str, aws: AWS) -> str:
 
 
 def _steps(
-    faults: tuple[Fault, ...], probes: Mapping[str, Probe], run: str, settle: float
+    faults: tuple[Fault, ...], probes: Mapping[str, Probe], armed: tuple[Switch, ...], run: str, settle: float
 ) -> list[tuple[StepRecord, Step]]:
-    """Every undo step with its place; a chain is one fault's or one probe's steps."""
+    """Every undo step with its place; a chain is one fault's or one probe's steps, or one switch."""
     chains: list[tuple[str, Part, tuple[Step, ...], str]] = []
     for number, fault in enumerate(faults, 1):
         again = any(fault.uses == other.uses for other in faults[: number - 1])
         chains.append((f"{fault.uses}#{number}" if again else fault.uses, fault, fault.steps(), ""))
     chains += [(name, p, p.steps(), name) for name, p in probes.items() if isinstance(p, InvasiveProbe)]
+    chains += [(f"dead-man-switch#{n}", switch, switch.steps(), "") for n, switch in enumerate(armed, 1)]
     return [
         (
             StepRecord(

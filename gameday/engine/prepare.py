@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from gameday.engine.iam import denied
 from gameday.engine.plan import Plan, make_plan
+from gameday.engine.switch import checks
 from gameday.errors import CannotInject, JournalError, Refused
 from gameday.journal import HoldRecord, Journal
 from gameday.playbook import Playbook
@@ -39,8 +40,8 @@ def prepare(
     plan = make_plan(playbook, aws, target, aws.run, finish_with)
     resources = ", ".join(sorted({record.resource for record in plan.records.values()}))
     emit(PreflightChecked(check="resources", ok=True, detail=resources))
-    for check, why in _checks(plan, aws, journal, target.caller, may_stage=may_stage):
-        emit(PreflightChecked(check=check, ok=not why, detail=why))
+    for check, why, shown in _checks(plan, aws, journal, target.caller, may_stage=may_stage):
+        emit(PreflightChecked(check=check, ok=not why, detail=why or shown))
         if why:
             raise Refused(why)
     _release_dead_holds(plan, journal)
@@ -49,7 +50,7 @@ def prepare(
 
 def refusals(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> list[str]:
     """Every reason not to begin that can be seen without a call that might write."""
-    return [why for _, why in _checks(plan, aws, journal, caller, may_stage=may_stage) if why]
+    return [why for _, why, _ in _checks(plan, aws, journal, caller, may_stage=may_stage) if why]
 
 
 def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None:
@@ -65,25 +66,24 @@ def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None
             raise Refused(why)
 
 
-def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> Iterator[tuple[str, str]]:
-    """What is checked, and why not, or ``""``; one after the other, as far as the reader goes."""
-    yield "halt", _halted(journal)
-    yield "holds", _held(plan, journal)
+def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> Iterator[tuple[str, str, str]]:
+    """What is checked, why not or ``""``, and what it shows; one after the other, as far as the reader goes."""
+    yield "halt", _halted(journal), ""
+    yield "holds", _held(plan, journal), ""
     for fault in plan.faults:
-        if fault.needs_switch and not may_stage:
-            yield (
-                f"fault {fault.uses}",
-                (
-                    f"{fault.uses} needs the dead man's switch on a real account, and this version has none yet: left "
-                    "alone, it would end in a loss; rehearse it on the lab"
-                ),
+        if fault.needs_switch and not may_stage and not plan.switches:
+            why = (
+                f"{fault.uses} needs the dead man's switch on a real account, for left alone it would end in a loss: "
+                "give the playbook a dead_man_switch, or rehearse it on the lab"
             )
+            yield f"fault {fault.uses}", why, ""
     for name, probe in plan.probes.items():
-        yield f"probe {name}", probe.refusal(aws)
+        yield f"probe {name}", probe.refusal(aws), ""
     refused = ", ".join(denied(plan, aws, caller))
-    yield "permissions", refused and f"{caller} is not allowed {refused}; gameday iam-policy prints what is needed"
+    yield "permissions", refused and f"{caller} is not allowed {refused}; gameday iam-policy prints what is needed", ""
+    yield from checks(plan.switches, aws)
     for id_, step in plan.steps.items():
-        yield f"state {id_}", _why_not(step, aws)
+        yield f"state {id_}", _why_not(step, aws), ""
 
 
 def _halted(journal: Journal) -> str:
@@ -95,7 +95,8 @@ def _held(plan: Plan, journal: Journal) -> str:
     """A resource that a dead run left changed must be mended first; one that a live run holds is left to it."""
     ours = {record.resource for record in plan.records.values()}
     for step in journal.steps(only_open=True):
-        if step.record.resource in ours:
+        # A switch may still act on what it stands behind.
+        if step.record.resource in ours or step.record.params.get("about") in ours:
             run = journal.run(step.record.run)
             state = f"has been running for {_lasting(run.age)}" if run.alive() else "did not finish"
             return (

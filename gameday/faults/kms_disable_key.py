@@ -10,6 +10,7 @@ from gameday.sdk import (
     Before,
     Calls,
     Cause,
+    CloudCall,
     Drifted,
     KeyId,
     Rank,
@@ -87,6 +88,12 @@ class DisableKey(StepFault):
         if state == "Disabled":
             return StillOurs("Disabled")
         return Drifted(f"the key is {state}: someone else changed it meanwhile")
+
+    def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
+        """EnableKey: the key was enabled, or it would not have been ours to disable."""
+        return (
+            CloudCall(service="kms", action="enableKey", parameters={"KeyId": self.key}, permission="kms:EnableKey"),
+        )
 
     def rehearse(self, aws: AWS) -> None:
         """EnableKey on the still enabled key: nothing changes, and the permission is proved."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import ClassVar
 
+from pydantic import JsonValue
+
 from gameday.errors import CannotInject
 from gameday.sdk import (
     AWS,
     Before,
     Calls,
     Cause,
+    CloudCall,
     Drifted,
     KeyId,
     Rank,
@@ -109,6 +112,14 @@ class ScheduleDeletion(StepFault):
         if state in ("PendingDeletion", "Disabled"):
             return StillOurs(state)
         return Drifted(f"the key is {state}: someone else changed it meanwhile")
+
+    def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
+        """CancelKeyDeletion, which leaves the key Disabled, and then EnableKey; each tried again until it works."""
+        key: dict[str, JsonValue] = {"KeyId": self.key}
+        return (
+            CloudCall(service="kms", action="cancelKeyDeletion", parameters=key, permission="kms:CancelKeyDeletion"),
+            CloudCall(service="kms", action="enableKey", parameters=key, permission="kms:EnableKey"),
+        )
 
     def rehearse(self, aws: AWS) -> None:
         """EnableKey on the still enabled key: one half of the undo, and the only one that changes nothing."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 
 from gameday.machine import rollback
-from gameday.machine.commands import Capture, Inject, Intend, RecordInjected, Rehearse, TakeHold
+from gameday.machine.commands import Capture, Inject, Intend, ReadBackStep, RecordInjected, Rehearse, TakeHold
 from gameday.machine.inputs import (
     ArmRefused,
     Captured,
@@ -14,12 +14,17 @@ from gameday.machine.inputs import (
     Injected,
     InjectRefused,
     Intended,
+    ReadBackDone,
     Rehearsed,
     StepInput,
 )
-from gameday.machine.state import Readiness, Stage
+from gameday.machine.spec import StepSpec
+from gameday.machine.state import Armed, Readiness, Stage
 from gameday.machine.turn import Turn
-from gameday.sdk import HoldTaken, PreflightChecked, StepInjected, StepIntended, StepRefused
+from gameday.sdk import HoldTaken, PreflightChecked, StepInjected, StepIntended, StepRefused, StillOurs, SwitchArmed
+
+VERIFYING = 0
+"""The attempt with which a switch is read back after its inject; those of a rollback count from 1."""
 
 
 def arm_next(turn: Turn) -> bool:
@@ -42,11 +47,11 @@ def arm_next(turn: Turn) -> bool:
     return True
 
 
-def inject_next(turn: Turn) -> bool:
-    """Capture, write down and inject the faults' steps, one after the other. True when all are injected."""
+def inject_next(turn: Turn, steps: tuple[StepSpec, ...]) -> bool:
+    """Capture, write down and inject steps, one after the other. True when all are injected."""
     timing = turn.run.spec.timing
     limit = timing.call_limit + timing.settle  # for as long as the inject has not been answered
-    for spec in turn.run.spec.fault_steps:
+    for spec in steps:
         step = turn.run.steps[spec.id]
         if step.readiness is Readiness.HELD:
             turn.step(spec.id, Readiness.CAPTURING, asked=turn.now)
@@ -87,6 +92,11 @@ def on_step(turn: Turn, event: StepInput) -> str:
             return event.why
         case Injected():
             _injected(turn, event, step.asked, turn.now + turn.run.spec.timing.lands_within(event.certain))
+            if step.spec.switch:  # it is worth what it reads back as, whatever its maker was told
+                turn.step(event.step, Readiness.VERIFYING, asked=turn.now)
+                turn.out.append(ReadBackStep(event.step, VERIFYING, step.before))
+        case ReadBackDone():
+            return _verified(turn, event, step)
         case InjectRefused():
             turn.step(event.step, Readiness.REFUSED, settle_until=turn.now)
             turn.emit(StepRefused(step=event.step, at=turn.now, why=event.why))
@@ -100,6 +110,19 @@ def lands_at(turn: Turn, event: Rehearsed | ArmRefused) -> float:
     """Until when the call of a rehearsal that has ended may still land."""
     certain = isinstance(event, Rehearsed) or event.certain
     return 0.0 if certain else turn.now + turn.run.spec.timing.settle
+
+
+def _verified(turn: Turn, event: ReadBackDone, step: Armed) -> str:
+    """A switch that does not read back as it was made is none: the run that asked for it is refused."""
+    if step.readiness is not Readiness.VERIFYING or event.attempt != VERIFYING:
+        return ""
+    turn.step(event.step, Readiness.INJECTED)
+    detail = event.found.detail
+    if not isinstance(event.found, StillOurs):
+        return f"the dead man's switch {step.spec.resource} does not read back as armed: {detail or 'no answer'}"
+    fires_at = str(step.before.get("fires_at", ""))
+    turn.emit(SwitchArmed(step=event.step, at=turn.now, fires_at=fires_at, detail=detail))
+    return ""
 
 
 def _injected(turn: Turn, event: Injected, asked: float, settle_until: float) -> None:

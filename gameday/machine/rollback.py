@@ -65,6 +65,14 @@ class Undoing:
     closed: Closed | None = None
     last: str = "not tried yet"
 
+    def sentence(self) -> str:
+        """That it is open, and why."""
+        last = self.last
+        if self.spec.switch and not self.attempt:
+            fires_at = self.before.get("fires_at", "a time that was not written down")
+            last = f"the dead man's switch stays armed until everything else is put back; it fires at {fires_at}"
+        return f"{self.spec.uses} on {self.spec.resource}: {last}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
@@ -96,12 +104,14 @@ class Rollback:
 
     def sentences(self) -> tuple[str, ...]:
         """What is still open, one sentence each."""
-        return tuple(f"{step.spec.uses} on {step.spec.resource}: {step.last}" for step in self.open)
+        return tuple(step.sentence() for step in self.open)
 
     def wake_at(self) -> float:
         """The next moment at which time alone changes something."""
         limit = self.timing.call_limit
-        waits = [s.next_at if s.doing is Doing.WAITING else s.asked + limit for s in self.open]
+        # A step that must wait for another begins with that other's answer, not with time.
+        begins = [s.next_at for s in self.open if s.doing is Doing.WAITING and _may_start(self, s)]
+        waits = begins + [s.asked + limit for s in self.open if s.doing is not Doing.WAITING]
         return min([self.deadline, *waits])
 
 
@@ -245,9 +255,15 @@ def _advance(rollback: Rollback, now: float, out: list[Command]) -> tuple[Rollba
 
 
 def _may_start(rollback: Rollback, step: Undoing) -> bool:
-    """Within a fault strictly backwards; across faults by rank, but one that fails holds up no other."""
+    """Within a fault strictly backwards; across faults by rank, but one that fails holds up no other.
+
+    A dead man's switch waits until all that it stands behind is closed: what cannot be put back stays behind it.
+    """
     for other in rollback.open:
-        if other.spec.chain == step.spec.chain:
+        if step.spec.switch:
+            if not other.spec.switch and not other.spec.probe:
+                return False
+        elif other.spec.chain == step.spec.chain:
             if other.spec.order > step.spec.order:
                 return False
         elif other.spec.rank < step.spec.rank and not other.tried:

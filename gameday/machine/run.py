@@ -23,12 +23,10 @@ from gameday.machine.inputs import (
     Prepared,
     PrepareFailed,
     Pulsed,
-    ReadBackDone,
     Rehearsed,
     Signalled,
     StepInput,
     SurroundingsFailed,
-    Undone,
 )
 from gameday.machine.state import LEASE, PATIENCE, WAITING, Armed, Readiness, Run, Stage
 from gameday.machine.turn import Turn
@@ -59,8 +57,6 @@ def _take_in(turn: Turn, event: Input) -> None:
             way_back.finish(turn)
         case Observed():
             sampling.on_observed(turn, event)
-        case Undone() | ReadBackDone():
-            pass  # the rollback's own, see _advance
         case StepInput():
             _on_step(turn, event)
         case Signalled():
@@ -94,7 +90,8 @@ def _on_step(turn: Turn, event: StepInput) -> None:
     why = arming.on_step(turn, event)
     if not why:
         return
-    if any(s.readiness is Readiness.INJECTED for s in turn.run.steps.values() if not s.spec.probe):
+    faults = (turn.run.steps[spec.id] for spec in turn.run.spec.fault_steps)
+    if any(step.readiness is Readiness.INJECTED for step in faults):
         turn.fail(f"{turn.run.steps[event.step].spec.uses} could not be injected: {why}")
         way_back.roll_back(turn, "a fault could not be injected")
     else:
@@ -173,16 +170,20 @@ def _baseline(turn: Turn) -> None:
 
 
 def _injecting(turn: Turn) -> None:
-    """From the capture of the first fault until all are injected."""
+    """From the capture of the first fault until all are injected; before that, the dead man's switches are armed."""
     first = turn.run.steps[turn.run.spec.fault_steps[0].id]
     if turn.run.fault_at is None and turn.run.standing(Standing.BROKEN):
         _baseline(turn)
         return
-    if turn.run.fault_at is None and first.readiness is Readiness.INTENDED:
+    if turn.now >= turn.run.arming_deadline():
+        way_back.refuse(turn, "the dead man's switch could not be armed: no answer")
+        return
+    armed = arming.inject_next(turn, turn.run.spec.switch_steps)
+    if armed and turn.run.fault_at is None and first.readiness is Readiness.INTENDED:
         # The phase begins with the first inject: from here on the key may be off.
         turn.run = replace(turn.run, fault_at=turn.now)
         sampling.enter(turn, Phase.FAULT, Stage.INJECTING)
-    if arming.inject_next(turn):
+    if armed and arming.inject_next(turn, turn.run.spec.fault_steps):
         turn.run = replace(turn.run, stage=Stage.FAULT)
     _fault(turn)
 

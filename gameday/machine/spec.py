@@ -100,7 +100,12 @@ class Spec:
     @property
     def fault_steps(self) -> tuple[StepSpec, ...]:
         """The steps that faults inject, in order."""
-        return tuple(step for step in self.steps if not step.probe)
+        return tuple(step for step in self.steps if not step.probe and not step.switch)
+
+    @property
+    def switch_steps(self) -> tuple[StepSpec, ...]:
+        """The dead man's switches, armed before the first fault."""
+        return tuple(step for step in self.steps if step.switch)
 
     @property
     def probe_steps(self) -> tuple[StepSpec, ...]:

@@ -40,13 +40,13 @@ class Readiness(StrEnum):
     INTENDING = "intending"
     INTENDED = "intended"
     INJECTING = "injecting"
+    VERIFYING = "verifying"
+    """A dead man's switch, made and being read back."""
     INJECTED = "injected"
     REFUSED = "refused"
     CLOSED = "closed"
 
 
-TOUCHED = (Readiness.INJECTING, Readiness.INJECTED)
-"""The change may have been made."""
 LEASE = 20.0
 """Seconds after the journal's last answer for which a run may still believe that its holds are its own.
 
@@ -56,6 +56,9 @@ has put everything back by itself.
 WAITING = (Readiness.HOLDING, Readiness.REHEARSING, Readiness.CAPTURING, Readiness.INTENDING)
 PATIENCE = 30.0
 """Seconds that a hold, rehearsal, capture or intent may take, each of them several calls at most."""
+
+TOUCHED = (Readiness.INJECTING, Readiness.VERIFYING, Readiness.INJECTED)
+"""The change may have been made."""
 OPEN = (Readiness.INTENDING, Readiness.INTENDED, *TOUCHED, Readiness.REFUSED)
 """The journal holds, or is about to hold, an undo step."""
 
@@ -217,6 +220,12 @@ class Run:
         """From when on no unanswered call of ours can land under somebody else's hold."""
         return max((step.free_at for step in self.steps.values()), default=0.0)
 
+    def arming_deadline(self) -> float:
+        """When a dead man's switch that does not answer has had its time; nothing is broken yet."""
+        waiting = (Readiness.INJECTING, Readiness.VERIFYING)
+        asked = [s.asked for s in self.steps.values() if s.spec.switch and s.readiness in waiting]
+        return min(asked, default=inf) + self.spec.timing.call_limit if self.fault_at is None else inf
+
 
 def wake_at(run: Run) -> float:
     """The next moment at which time alone changes something; seconds on the run's clock."""
@@ -224,7 +233,7 @@ def wake_at(run: Run) -> float:
     moments += [watch.limit for watch in run.watches.values() if watch.standing is Standing.PENDING]
     moments += [run.due.get(p.name, 0.0) for p in run.sampled if run.idle(p)]
     if run.stage in (Stage.INJECTING, Stage.FAULT):
-        moments.append(run.fault_deadline())
+        moments += [run.fault_deadline(), run.arming_deadline()]
         if run.stage is Stage.FAULT and not run.standing(Standing.PENDING):
             moments.append(run.held_until())
     if run.needs_lease:

@@ -153,8 +153,8 @@ def _out_of_time(turn: Turn, back: rollback.Rollback) -> None:
 
 
 def _sentence(step: Armed, back: rollback.Rollback) -> str:
-    last = next((s.last for s in back.open if s.spec.id == step.spec.id), "not put back yet")
-    return f"{step.spec.uses} on {step.spec.resource}: {last}"
+    unsaid = f"{step.spec.uses} on {step.spec.resource}: not put back yet"
+    return next((s.sentence() for s in back.open if s.spec.id == step.spec.id), unsaid)
 
 
 def _after_restore(turn: Turn) -> None:
@@ -171,6 +171,8 @@ def finish(turn: Turn) -> None:
     sampling.leave_behind(turn)
     open_resources = {step.spec.resource for step in turn.run.open_steps}
     open_resources |= {step.spec.resource for step in turn.run.steps.values() if turn.now < step.free_at}
+    if any(step.spec.switch for step in turn.run.open_steps):  # it may still act on what it stands behind
+        open_resources = {step.spec.resource for step in turn.run.steps.values()}
     held = {s.spec.resource: None for s in turn.run.steps.values() if s.readiness is not Readiness.NEW}
     for resource in held:
         if resource not in open_resources:

@@ -19,6 +19,7 @@ from gameday.playbook._model import (
     Playbook,
     ProbeUse,
     StageUse,
+    SwitchUse,
 )
 from gameday.playbook._text import Timing
 from gameday.sdk import FAULTS, PROBES, STAGES, Fault, Part, Probe, StageStep
@@ -31,6 +32,7 @@ __all__ = [
     "Playbook",
     "ProbeUse",
     "StageUse",
+    "SwitchUse",
     "Timing",
     "field_docs",
     "find",

@@ -89,6 +89,18 @@ class GuardUse:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchUse:
+    """The dead man's switch that the playbook asks for."""
+
+    role: str
+    """``role/NAME`` or an ARN."""
+    margin: timedelta
+    """How long after ``max_fault`` it fires."""
+    group: str = "default"
+    dead_letter_queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Playbook:
     """A sound playbook."""
 
@@ -104,6 +116,7 @@ class Playbook:
     source: Path
     hash: str
     """SHA-256 of the file's bytes."""
+    dead_man_switch: SwitchUse | None = None
 
     def within(self, phase: Phase, expect: Expect) -> timedelta:
         """How long an expectation may take to be met in a phase."""

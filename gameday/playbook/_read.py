@@ -10,10 +10,10 @@ from gameday.errors import PlaybookInvalid
 from gameday.playbook import _checks
 from gameday.playbook._document import MAX_BYTES, BrokenError, Data, Mark, compose, decode
 from gameday.playbook._entries import NOT_YET, Entries, Registries, present
-from gameday.playbook._model import Playbook
+from gameday.playbook._model import Playbook, SwitchUse
 from gameday.playbook._problems import Problems, printed_file
 from gameday.playbook._pydantic import keys, unknown_key, validated
-from gameday.playbook._text import HeadText, PlaybookText, Timing
+from gameday.playbook._text import HeadText, PlaybookText, SwitchText, Timing
 from gameday.playbook._variables import Substitution, effective
 
 _LATER = {"blast_radius": NOT_YET, "schedule": NOT_YET}
@@ -77,6 +77,7 @@ def _playbook(
     head = validated(HeadText, {name: sections[name] for name in keys(HeadText) if name in sections}, (), problems)
     stage, probes, guards, faults = entries.stage(), entries.probes(), entries.guards(), entries.faults()
     timing = validated(Timing, present(sections.get("timing", {})), ("timing",), problems)
+    switch = _switch(sections, problems)
     _checks.whole(sections, problems)
     _checks.faults(faults, problems)
     if timing is not None:
@@ -94,4 +95,17 @@ def _playbook(
         timing=timing,
         source=source,
         hash=hashlib.sha256(raw).hexdigest(),
+        dead_man_switch=switch,
     )
+
+
+def _switch(sections: Mapping[str, Data], problems: Problems) -> SwitchUse | None:
+    if sections.get("dead_man_switch") is None:
+        return None
+    path = ("dead_man_switch",)
+    text = validated(SwitchText, present(sections["dead_man_switch"]), path, problems)
+    if not sections.get("faults"):
+        problems.add(path, "stands behind nothing, since the playbook has no faults")
+    if text is None:
+        return None
+    return SwitchUse(text.role, text.margin, text.group, text.dead_letter_queue)

@@ -81,6 +81,7 @@ def schema(
     )
     properties = {name: spelled(one) for name, one in mapping(whole["properties"]).items()}
     properties["timing"] = {"$ref": "#/$defs/timing"}
+    properties["dead_man_switch"] = mapping(spelled(texts["SwitchText"]))
     for section, kind, text, registry in sections:
         spoken = "probe" if kind == "guard" else kind
         parts = {f"{spoken} {uses}": _part(f"{spoken} {uses}", registry[uses]) for uses in registry}

@@ -21,6 +21,10 @@ ROLE_PATTERN = r"^(arn:aws[a-z-]*:iam::\d{12}:)?role/[\w+=,.@/-]{1,576}$"
 SHORTEST_EVERY = timedelta(milliseconds=10)
 
 
+GROUP_PATTERN = r"^[0-9a-zA-Z_.-]{1,64}$"
+QUEUE_PATTERN = r"^arn:aws[a-z-]*:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}$"
+
+
 def check_name(text: str) -> str:
     """The name of a playbook, probe or guard: it goes into metrics, file names and log lines."""
     if not re.fullmatch(NAME_PATTERN, text) or len(text) > 63:
@@ -54,6 +58,24 @@ def parse_fails(text: object) -> tuple[int, int]:
 def _role(text: str) -> str:
     if not re.fullmatch(ROLE_PATTERN, text):
         raise ValueError("must be role/NAME, or the ARN of a role")
+    return text
+
+
+def _margin(value: timedelta) -> timedelta:
+    if value < timedelta(minutes=1):
+        raise ValueError("is shorter than 1m, and AWS's schedules know no time more exact than the minute")
+    return value
+
+
+def _group(text: str) -> str:
+    if not re.fullmatch(GROUP_PATTERN, text):
+        raise ValueError("is no name of a schedule group (1 to 64 of a-z, A-Z, 0-9, '_', '.' and '-')")
+    return text
+
+
+def _queue(text: str) -> str:
+    if text and not re.fullmatch(QUEUE_PATTERN, text):
+        raise ValueError("must be the ARN of an SQS queue, arn:aws:sqs:REGION:ACCOUNT:NAME")
     return text
 
 
@@ -110,6 +132,25 @@ class GuardText(_Text):
         (3, 5),
         description="How many of the last looks must have failed for a breach.",
         json_schema_extra={"default": "3 of 5"},
+    )
+
+
+class SwitchText(_Text):
+    """Schedules in AWS itself that put everything back when runner and watchdog are dead."""
+
+    role: Role = Field(
+        description="The role that makes the calls, role/NAME or an ARN; it must trust scheduler.amazonaws.com."
+    )
+    margin: Annotated[Duration, AfterValidator(_margin)] = Field(
+        timedelta(minutes=2), description="How long after max_fault they fire; at least 1m."
+    )
+    group: Annotated[str, AfterValidator(_group)] = Field(
+        "default", description="The schedule group, which must exist.", json_schema_extra={"pattern": GROUP_PATTERN}
+    )
+    dead_letter_queue: Annotated[str, AfterValidator(_queue)] = Field(
+        "",
+        description="The ARN of an SQS queue that hears of a call that never worked.",
+        json_schema_extra={"pattern": QUEUE_PATTERN},
     )
 
 
@@ -191,3 +232,6 @@ class PlaybookText(HeadText):
     guards: dict[str, GuardText] = Field({}, description="What must stay up throughout, by name.")
     faults: list[FaultText] = Field([], description="What is broken, in this order.")
     timing: Timing = Field(Timing(), description="Limits.")
+    dead_man_switch: SwitchText | None = Field(
+        None, description="Put everything back from AWS itself, should runner and watchdog both be dead."
+    )

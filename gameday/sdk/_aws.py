@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
     from types_boto3_s3 import S3Client
     from types_boto3_s3control import S3ControlClient
+    from types_boto3_scheduler import EventBridgeSchedulerClient
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sts import STSClient
 
@@ -95,6 +96,8 @@ class AWS(Protocol):
     def client(self, service: Literal["iam"]) -> IAMClient: ...
     @overload
     def client(self, service: Literal["s3control"]) -> S3ControlClient: ...
+    @overload
+    def client(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 
     def client(self, service: str) -> object:
         """A boto3 client for calls that only read."""
@@ -107,6 +110,8 @@ class AWS(Protocol):
     def changing(self, service: Literal["ec2"]) -> EC2Client: ...
     @overload
     def changing(self, service: Literal["iam"]) -> IAMClient: ...
+    @overload
+    def changing(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 
     def changing(self, service: str) -> object:
         """A boto3 client for calls that change something: the fence is checked before each.
@@ -116,6 +121,9 @@ class AWS(Protocol):
 
     def anonymous(self) -> AWS:
         """The same AWS as nobody: its requests carry no signature."""
+
+    def as_role(self, role: str) -> AWS:
+        """The same AWS as a role of this account (``role/NAME``) or of any (its ARN), assumed when it is first used."""
 
     def fresh(self) -> AbstractContextManager[AWS]:
         """The same identity with nothing kept of it, until the block ends.

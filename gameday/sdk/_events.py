@@ -204,6 +204,17 @@ class StepRefused(Event):
     why: str
 
 
+class SwitchArmed(Event):
+    """A dead man's switch was made, read back and found as asked; closing its step disarms it."""
+
+    kind: Literal["switch_armed"] = "switch_armed"
+    step: str
+    at: float
+    fires_at: str
+    """UTC, ISO 8601: when the cloud puts the resource back by itself."""
+    detail: str = ""
+
+
 class UndoTried(Event):
     kind: Literal["undo_tried"] = "undo_tried"
     step: str
@@ -328,6 +339,7 @@ AnyEvent = (
     | StepIntended
     | StepInjected
     | StepRefused
+    | SwitchArmed
     | UndoTried
     | StepReadBack
     | StepClosed

@@ -87,6 +87,24 @@ class Calls:
     read: tuple[str, ...] = ()
 
 
+class CloudCall(BaseModel):
+    """One call that undoes a step exactly, made by AWS itself: it needs no state, no read, and may come twice.
+
+    Parameters
+    ----------
+    service, action: as the AWS SDK for Java names them, ``kms`` and ``enableKey``.
+    parameters: the call's input, as JSON.
+    permission: the IAM action that the switch's role needs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: str
+    action: str
+    parameters: dict[str, JsonValue]
+    permission: str
+
+
 class Step(BaseModel, ABC):
     """One change in AWS that can be undone.
 
@@ -129,6 +147,14 @@ class Step(BaseModel, ABC):
     def read_back(self, aws: AWS, before: Before) -> ReadBack:
         """Ask the resource whether it is as captured."""
 
+    def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...] | None:
+        """The calls, in order, with which the cloud itself can undo this step when everyone else is dead.
+
+        None where it cannot be undone without overwriting what others may have changed; ``()`` where nothing is needed,
+        since another step's call makes it harmless. Raises CannotInject when the resource is not as that takes.
+        """
+        return None
+
     def rehearse(self, aws: AWS) -> None:
         """Prove in preflight that the undo is permitted, without changing anything. Raises what AWS answers."""
 
@@ -146,6 +172,28 @@ class Fault(Part, ABC):
 
 class StepFault(Fault, Step):
     """A fault that is one step: it is its own."""
+
+    def steps(self) -> tuple[Step, ...]:
+        """Itself."""
+        return (self,)
+
+
+class Switch(Part, Step, ABC):
+    """A dead man's switch: one call that the cloud makes by itself at a time, unless it is taken away before.
+
+    It is a step like any other. Its inject arms it, its undo takes it away, and it reads back as StillOurs only while
+    it is armed exactly as asked, as Restored only when it is gone. What it captures names ``fires_at``: UTC, ISO 8601.
+    """
+
+    rank: ClassVar[Rank] = Rank.SWITCH
+
+    about: str
+    """The ARN of what the call puts back."""
+    call: CloudCall
+    role: str
+    """The ARN of the role that makes the call."""
+    after: float
+    """Seconds from its arming to its firing."""
 
     def steps(self) -> tuple[Step, ...]:
         """Itself."""

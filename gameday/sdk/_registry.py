@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from pydantic import JsonValue
 
-from gameday.sdk._parts import Fault, InvasiveProbe, Part, Probe, StageStep, Step
+from gameday.sdk._parts import Fault, InvasiveProbe, Part, Probe, StageStep, Step, Switch
 
 P = TypeVar("P", bound=Part)
 
@@ -48,10 +48,13 @@ class Registry(Mapping[str, type[P]], Generic[P]):
 PROBES: Registry[Probe] = Registry("gameday.probes", Probe)  # type: ignore[type-abstract]
 FAULTS: Registry[Fault] = Registry("gameday.faults", Fault)  # type: ignore[type-abstract]
 STAGES: Registry[StageStep] = Registry("gameday.stages", StageStep)  # type: ignore[type-abstract]
+SWITCHES: Registry[Switch] = Registry("gameday.switches", Switch)  # type: ignore[type-abstract]
 
 
 def rebuild_step(uses: str, params: Mapping[str, JsonValue], step: str) -> Step:
     """Make a step again from what the journal holds; raises KeyError when this installation lacks the part."""
-    part: Part = FAULTS[uses].model_validate(params) if uses in FAULTS else PROBES[uses].model_validate(params)
-    steps = part.steps() if isinstance(part, Fault | InvasiveProbe) else ()
+    registries: tuple[Registry[Fault] | Registry[Probe] | Registry[Switch], ...] = (FAULTS, SWITCHES, PROBES)
+    registry = next((found for found in registries if uses in found), PROBES)
+    part: Part = registry[uses].model_validate(params)
+    steps = part.steps() if isinstance(part, Fault | InvasiveProbe | Switch) else ()
     return next(candidate for candidate in steps if candidate.step == step)

@@ -14,7 +14,7 @@ _POLICY = "gameday-stage"
 
 
 class IamRole(StageStep):
-    """A role that this account may assume, with one inline policy that allows what the playbook reads with it."""
+    """A role that this account (or a service) may assume, with one inline policy that allows what it is there for."""
 
     uses: ClassVar[str] = "iam.role"
     permissions: ClassVar[tuple[str, ...]] = (
@@ -27,6 +27,8 @@ class IamRole(StageStep):
     """What it may do, such as ``s3:GetObject``."""
     resources: tuple[str, ...] = ("*",)
     """With what: ARNs."""
+    trusts: str = Field("", pattern=r"^([a-z0-9-]+\.)+amazonaws\.com(\.cn)?$|^$")
+    """The service that may assume it, such as ``scheduler.amazonaws.com``; by default this account."""
 
     def check(self, aws: AWS) -> str:
         """The role must be there; what it may do is seen by the probes."""
@@ -36,8 +38,8 @@ class IamRole(StageStep):
         """CreateRole and PutRolePolicy; a role that gets no policy is not left behind."""
         if self._tags(aws) is not None:
             refuse_existing("", f"role {self.name}")
-        account = {"AWS": f"arn:{aws.partition}:iam::{aws.account}:root"}
-        trust: dict[str, object] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": account}
+        who = {"Service": self.trusts} if self.trusts else {"AWS": f"arn:{aws.partition}:iam::{aws.account}:root"}
+        trust: dict[str, object] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": who}
         allow: dict[str, object] = {"Effect": "Allow", "Action": [*self.actions], "Resource": [*self.resources]}
         iam = aws.changing("iam")
         with aws.answering() as answer:
