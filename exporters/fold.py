@@ -36,6 +36,7 @@ from gameday.sdk import (
     StepIntended,
     StepReadBack,
     StepRefused,
+    SwitchArmed,
     TargetFacts,
     UndoTried,
 )
@@ -109,12 +110,19 @@ class RunView:
     def fault_steps(self) -> list[StepView]:
         """The steps that break something on purpose, as against those under which an invasive probe looks."""
         looking = {probe.facts.uses for probe in self.probes.values()}
-        return [step for step in self.steps.values() if not step.facts.uses or step.facts.uses not in looking]
+        steps = [step for step in self.steps.values() if not step.facts.switch]
+        return [step for step in steps if not step.facts.uses or step.facts.uses not in looking]
 
     @property
     def open_steps(self) -> list[StepView]:
         """The steps whose change may be in place."""
         return [step for step in self.steps.values() if step.open]
+
+    @property
+    def armed(self) -> list[SwitchArmed]:
+        """The dead man's switches that will fire, in the order of their times."""
+        armed = [step.armed for step in self.steps.values() if step.armed is not None and step.open]
+        return sorted(armed, key=lambda switch: switch.fires_at)
 
     @property
     def fault_active(self) -> bool:
@@ -235,6 +243,10 @@ class RunView:
     @_take.register
     def _(self, event: StepRefused) -> None:
         self.step(event.step).refused(event)
+
+    @_take.register
+    def _(self, event: SwitchArmed) -> None:
+        self.step(event.step).armed = event
 
     @_take.register
     def _(self, event: UndoTried) -> None:

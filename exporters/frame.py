@@ -54,7 +54,13 @@ class Section:
 
 def frame(view: RunView, now: float, width: int, height: int) -> list[Text]:
     """The lines to show, none wider than ``width``, not more than ``height`` of them."""
-    head = [_title(view, now, width), _phase_line(view, now, width), *_key_lines(view, now), *_troubles(view)]
+    head = [
+        _title(view, now, width),
+        _phase_line(view, now, width),
+        *_key_lines(view, now),
+        *_guard_line(view),
+        *_troubles(view),
+    ]
     sections = [section for section in _sections(view, now, width) if section.rows]
     following = _next(view)
     foot = [Text.assemble(("NEXT    ", "dim"), following)] if following else []
@@ -148,6 +154,15 @@ def _key_lines(view: RunView, now: float) -> list[Text]:
         read = f" (read {int(age)} s ago)" if age < 120 else f" (read {span(age)} ago)"
         lines.append(line.append(read, "yellow" if age > _STALE else "dim"))
     return lines
+
+
+def _guard_line(view: RunView) -> list[Text]:
+    """Who puts it back should this process not."""
+    armed = view.armed
+    if not armed:
+        return []
+    switch = f"switch armed {clean(armed[0].fires_at)[11:16]}Z"
+    return [Text.assemble(("guard   ", "dim"), switch)]
 
 
 def _troubles(view: RunView) -> list[Text]:

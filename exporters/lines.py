@@ -33,6 +33,7 @@ from gameday.sdk import (
     StepInjected,
     StepReadBack,
     StepRefused,
+    SwitchArmed,
     UndoTried,
 )
 
@@ -151,6 +152,10 @@ class PlainLines(Exporter):
     @_line.register
     def _(self, event: StepRefused) -> str:
         return f"not changed {self._what(event.step)}: {clean(event.why)}"
+
+    @_line.register
+    def _(self, event: SwitchArmed) -> str:
+        return f"dead man's switch armed and read back: {clean(event.detail)}"
 
     @_line.register
     def _(self, event: UndoTried) -> str:

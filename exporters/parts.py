@@ -26,6 +26,7 @@ from gameday.sdk import (
     StepIntended,
     StepReadBack,
     StepRefused,
+    SwitchArmed,
     TrailRecord,
     UndoTried,
 )
@@ -223,6 +224,8 @@ class StepView:
     last_undo: UndoTried | None = None
     read_back: StepReadBack | None = None
     closed: StepClosed | None = None
+    armed: SwitchArmed | None = None
+    """For a dead man's switch: that it was read back as asked, and when it fires."""
 
     @classmethod
     def unknown(cls, name: str) -> StepView:

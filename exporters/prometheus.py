@@ -207,6 +207,7 @@ class Metrics(Exporter):
         active = [view for view in views if view.fault_active]
         families.gauge("fault_active").labels(label).set(bool(active))
         families.gauge("undo_steps_open").labels(label).set(sum(len(view.open_steps) for view in views))
+        families.gauge("dead_man_switch_armed").labels(label).set(sum(len(view.armed) for view in views))
         began = [_wall(view.started) + (view.fault_since or 0.0) for view in active]
         families.gauge("fault_started_timestamp_seconds").labels(label).set(min(began, default=0.0))
         opened = [_wall(view.started) + (step.changed_at or 0.0) for view in views for step in view.open_steps]

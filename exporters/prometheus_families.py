@@ -149,6 +149,12 @@ FAMILIES = (
         _BOOK,
         "When the oldest open undo step was written down; 0 when none is open. `time()` minus it is its age.",
     ),
+    Family(
+        "dead_man_switch_armed",
+        "gauge",
+        _BOOK,
+        "How many schedules in AWS will put things back by themselves: made, read back, and not yet deleted.",
+    ),
     Family("leaks_total", "counter", _PROBE, "Looks that succeeded after the effect had been seen."),
     Family("guard_fails", "gauge", _PROBE, "How many of a guard's last looks failed."),
     Family("guard_fails_limit", "gauge", _PROBE, "With how many of them the guard ends the fault."),

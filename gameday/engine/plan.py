@@ -84,10 +84,15 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
         prepared=RunPrepared(
             target=target,
             probes=tuple(_facts(use, probes[use.name], spec.probe(use.name)) for use in uses),
-            steps=tuple(StepFacts(id=r.id, uses=r.uses, step=r.step, resource=r.resource) for r in records.values()),
+            steps=tuple(_step_facts(record, spec) for record in records.values()),
             limits={name: value.total_seconds() for name, value in playbook.timing if name in LIMITS},
         ),
     )
+
+
+def _step_facts(record: StepRecord, spec: Spec) -> StepFacts:
+    switch = any(step.id == record.id for step in spec.switch_steps)
+    return StepFacts(id=record.id, uses=record.uses, step=record.step, resource=record.resource, switch=switch)
 
 
 LIMITS = ("effect_within", "hold", "max_fault", "rollback_within", "recover_within", "evidence_within")

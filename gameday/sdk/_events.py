@@ -74,6 +74,8 @@ class StepFacts(BaseModel):
     uses: str
     step: str
     resource: str
+    switch: bool = False
+    """A dead man's switch: it changes nothing that anybody uses."""
 
 
 class RunStarted(Event):
