@@ -173,9 +173,13 @@ def playbook(
     evidence: dict[str, str] | None = None,
     probes: dict[str, Any] | None = None,
     timing: dict[str, str] | None = None,
+    switch: dict[str, str] | None = None,
+    fault: str = "kms.disable_key",
+    fault_with: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The kill switch, as short as a test likes it."""
-    dark = {"baseline": "ok", "fault": "key_disabled", "recovery": "ok"}
+    effect = "key_pending_deletion" if fault == "kms.schedule_deletion" else "key_disabled"
+    dark = {"baseline": "ok", "fault": effect, "recovery": "ok"}
     found: dict[str, Any] = {}
     names = {"key": "alias/nobody", "bucket": "nobody"}
     if state:
@@ -208,9 +212,11 @@ def playbook(
         "playbook": "killswitch",
         "vars": names,
         "probes": {**found, **(probes or {})},
-        "faults": [{"uses": "kms.disable_key", "with": {"key": "${key}"}}],
+        "faults": [{"uses": fault, "with": {"key": "${key}", **(fault_with or {})}}],
         "timing": {**QUICK, **(timing or {})},
     }
+    if switch is not None:
+        made["dead_man_switch"] = switch
     if guard is not None:
         watch = {"uses": "http.get", "with": {"url": guard.url}, "every": "50ms", "fails": "2 of 3"}
         made["guards"] = {"shop": watch}

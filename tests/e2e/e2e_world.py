@@ -31,6 +31,7 @@ class Independent:
             return session.client(service, endpoint_url=url, config=plain)  # type: ignore[call-overload]
 
         self.kms, self.s3, self.ec2 = make("kms"), make("s3"), make("ec2")
+        self.scheduler, self.iam = make("scheduler"), make("iam")
         self.cloudtrail, self.autoscaling = make("cloudtrail"), make("autoscaling")
         self.image = self.ec2.describe_images(Filters=[{"Name": "name", "Values": ["al2023-ami-2023.*-x86_64"]}])[
             "Images"
