@@ -1,4 +1,4 @@
-"""The dead man's switch, with real processes: the runner dies, the lab's scheduler fires, an independent client looks."""
+"""The dead man's switch with real processes: the runner dies, the scheduler fires, an independent client looks."""
 
 from __future__ import annotations
 
