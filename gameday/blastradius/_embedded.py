@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MEMORY = "128MB"
 """Beyond this DuckDB goes on in the hits' folder."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+"""Of records without a time; no row that is shown has any."""
 _MAXIMUM_LINE = 4 * 2**20
 """What ``_flat`` keeps of a record is far less."""
 
@@ -116,8 +118,8 @@ def _row(found: dict[str, str]) -> Row:
         uses=int(found["uses"]),
         errors=int(found["errors"]),
         refused=int(found["refused"]),
-        first_used=_time(found["first_used"]) or datetime.min,
-        last_used=_time(found["last_used"]) or datetime.min,
+        first_used=_time(found["first_used"]) or _NEVER,
+        last_used=_time(found["last_used"]) or _NEVER,
         first_refused=_time(found["first_refused"]),
         last_refused=_time(found["last_refused"]),
         last_succeeded=_time(found["last_succeeded"]),
@@ -151,8 +153,4 @@ def _totals(rows: Sequence[Row]) -> Totals:
 
 
 def _time(text: str) -> datetime | None:
-    """A record's time; one that is shaped like a time and is none (month 13) is none."""
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
+    return datetime.fromisoformat(text) if text else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
@@ -19,11 +20,14 @@ from isal import igzip_lib, isal_zlib
 from gameday.blastradius._flat import flat
 
 if TYPE_CHECKING:
+    from zlib import _Decompress  # the type has no public name
+
     from pydantic import JsonValue
 
 LARGEST = 256 * 2**20
 """Bytes that one file may become: CloudTrail's own are far smaller, and a gzip bomb is not."""
 _SMALL = 16 * 2**20
+_PIECE = 4096
 _RECORDS = re.compile(rb'"Records"\s*:\s*\[')
 _RECORD = re.compile(r'\{\s*"event(?:Version|Time|ID|Source|Name)"')
 _DIGEST = (b'"digestS3Object"', b'"logFiles"', b'"previousDigestSignature"')
@@ -117,9 +121,15 @@ class Scanner:
                     return length, ""
                 length += got
         except EOFError:
-            return length, "truncated"
+            return self._rescue(data), "truncated"
         except (OSError, ValueError, igzip_lib.IsalError):  # type: ignore[misc]  # its stub names no base  # BadGzipFile is an OSError
-            return length, "broken gzip"
+            return self._rescue(data), "broken gzip"
+
+    def _rescue(self, data: bytes) -> int:
+        """Decompress up to the damage; the fast way gives nothing of what it was at when it found the damage."""
+        found = rescued(data, self._largest)
+        self._buffer[: len(found)] = found  # never shorter than it was
+        return len(found)
 
     def _see_what_it_is(self, name: str, text: bytes | bytearray, length: int, tally: Tally) -> None:
         """A file without the key's name is not read any further, but one that is no log file must not pass for one."""
@@ -184,6 +194,42 @@ class Scanner:
         if not whole and not damaged:
             tally.files -= 1
             tally.skip(name, "invalid JSON")
+
+
+def rescued(data: bytes, most: int) -> bytes:
+    """What gzip data holds up to the byte that is wrong, at most so much."""
+    found: list[bytes] = []
+    size = 0
+    for part in _inflated(data):
+        found.append(part)
+        size += len(part)
+        if size >= most:
+            break
+    return b"".join(found)[:most]
+
+
+def _inflated(data: bytes) -> Iterator[bytes]:
+    stream, at = zlib.decompressobj(31), 0
+    while at < len(data):
+        piece = data[at : at + _PIECE]
+        before = stream.copy()
+        try:
+            yield stream.decompress(piece)
+        except zlib.error:
+            yield from _bytewise(before, piece)
+            return
+        at += len(piece)
+        if stream.eof:
+            at -= len(stream.unused_data)
+            stream = zlib.decompressobj(31)
+
+
+def _bytewise(stream: _Decompress, piece: bytes) -> Iterator[bytes]:
+    for one in piece:
+        try:
+            yield stream.decompress(bytes([one]))
+        except zlib.error:
+            return
 
 
 def _records(text: str) -> Iterator[Any]:

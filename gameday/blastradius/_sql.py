@@ -205,7 +205,7 @@ def uses_ctes(question: Question, dialect: Dialect, records: str) -> str:
 ),
 asked AS (
   SELECT records.*,
-    CASE WHEN event_time LIKE '____-__-__T__:__:__%Z' THEN concat(substr(event_time, 1, 19), 'Z') ELSE '' END AS moment,
+    {_MOMENT} AS moment,
     coalesce(nullif(recipient_account, ''), identity_account) AS account,
     {key_id} AS asked_key,
     {source_key} AS source_key,
@@ -264,6 +264,12 @@ uses AS (
 )"""  # noqa: S608 (every value in it is a name that KeyName and Question have checked)
 
 
+_MOMENT = (
+    "CASE WHEN event_time LIKE '____-__-__T__:__:__%Z' "
+    "AND TRY_CAST(concat(substr(event_time, 1, 10), ' ', substr(event_time, 12, 8)) AS TIMESTAMP) IS NOT NULL "
+    "THEN concat(substr(event_time, 1, 19), 'Z') ELSE '' END"
+)
+"""CloudTrail's times are of one form, which sorts as text; what has the form and is no time (month 13) is none."""
 _IDENTITY = (
     "CASE WHEN shared_event_id <> '' THEN shared_event_id WHEN event_id <> '' THEN event_id "
     "ELSE concat(moment, '|', request_id, '|', action, '|', identity_arn, '|', principal, '|', resource, '|', "
