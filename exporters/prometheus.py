@@ -129,6 +129,15 @@ class Metrics(Exporter):
         if self._push is not None:
             self._push.push(self.registry)
 
+    def died(self, run: str) -> None:
+        """A run ended without a word: it is in no phase any more; what it left open stays."""
+        view = self._views.get(run)
+        if view is not None and view.finished is None:
+            for phase in Phase:
+                self._families.gauge("run_phase").labels(clean(view.playbook), phase.value).set(0)
+            if not view.open_steps:
+                del self._views[run]
+
     # What a watch and a schedule say
 
     def introduce(self, playbook: str, probe: str, uses: str, role: str = "") -> None:

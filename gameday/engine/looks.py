@@ -16,6 +16,18 @@ from gameday.sdk import Cause, Observation, Probe
 log = logging.getLogger(__name__)
 
 
+def look_once(probe: Probe, name: str, session: Session, role: str, stop: threading.Event) -> Observation | None:
+    """One look, whatever the probe does; None when it was stopped. ``role`` is who looks, ``""`` the session itself."""
+    try:
+        aws = (session.as_role(role) if role else session).but(stopping=stop, fence=lambda: not stop.is_set())
+        return probe.observe(aws)
+    except Interrupted:
+        return None
+    except Exception as error:  # a probe's own bug is a finding about the probe, and must not end the run
+        log.exception("probe %s failed", name)
+        return Observation(cause=Cause.OTHER, detail=f"the probe itself failed: {type(error).__name__}")
+
+
 class Looks:
     """Carries out samples.
 
@@ -51,17 +63,7 @@ class Looks:
             stop.set()
 
     def _look(self, sample: Sample, stop: threading.Event) -> None:
-        probe = self._probes[sample.probe]
         role = self._identities.get(sample.probe, "")
-        observation: Observation | None
-        try:
-            session = self._session.as_role(role) if role else self._session
-            aws = session.but(stopping=stop, fence=lambda: not stop.is_set())
-            observation = probe.observe(aws)
-        except Interrupted:
-            observation = None
-        except Exception as error:  # a probe's own bug is a finding about the probe, and must not end the run
-            log.exception("probe %s failed", sample.probe)
-            observation = Observation(cause=Cause.OTHER, detail=f"the probe itself failed: {type(error).__name__}")
+        observation = look_once(self._probes[sample.probe], sample.probe, self._session, role, stop)
         self._stops.pop(sample.sample, None)
         self._post(Observed(self._clock(), sample.sample, observation))

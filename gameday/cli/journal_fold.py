@@ -1,0 +1,69 @@
+"""The runs of a journal, folded into metrics: for a watch, a schedule, and a textfile made by cron."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exporters.prometheus import Metrics
+from gameday.errors import JournalError
+from gameday.journal import Journal, RunRecord
+from gameday.journal.sql import SqlJournal
+
+_LATEST = 200
+
+
+class JournalFold:
+    """Follows a journal: the last run of each playbook, those that go on, and those that left something open.
+
+    Parameters
+    ----------
+    place: a file or URL; a file that is not there yet is an empty journal.
+    """
+
+    def __init__(self, place: str, metrics: Metrics) -> None:
+        self._place, self._metrics = place, metrics
+        self._journal: Journal | None = None
+        self._seen: dict[str, int] = {}
+        self._over: set[str] = set()
+
+    def catch_up(self) -> None:
+        """Fold what is new; a journal that does not answer is a metric, and tried again the next time."""
+        try:
+            journal = self._open()
+            if journal is not None:
+                self._fold(journal)
+        except JournalError:
+            self._metrics.journal(up=False)
+        else:
+            self._metrics.journal(up=True)
+
+    def _open(self) -> Journal | None:
+        if self._journal is None and ("://" in self._place or Path(self._place).expanduser().exists()):
+            self._journal = SqlJournal(self._place, create=False)
+        return self._journal
+
+    def _fold(self, journal: Journal) -> None:
+        left_open = {step.record.run for step in journal.steps(only_open=True)}
+        runs = journal.runs(_LATEST)
+        first, beginning = {run.playbook: run.run for run in reversed(runs)}, not self._seen
+        passed = {run.playbook: run.run for run in reversed(runs) if run.verdict == "passed"}
+        last = {*first.values(), *passed.values()}
+        wanted = [run for run in reversed(runs) if run.run not in self._over]
+        wanted += [journal.run(run) for run in left_open - {run.run for run in runs}]
+        for run in wanted:
+            if not beginning or run.run in last | left_open or run.finished_at is None:
+                self._follow(journal, run, still_open=run.run in left_open)
+            else:
+                self._over.add(run.run)
+
+    def _follow(self, journal: Journal, run: RunRecord, *, still_open: bool) -> None:
+        ended = not run.alive()
+        for sealed in journal.events(run.run):
+            if sealed.seq > self._seen.get(run.run, -1):
+                self._seen[run.run] = sealed.seq
+                self._metrics.consume(sealed)
+        if ended and not still_open:
+            self._over.add(run.run)
+            self._seen[run.run] = self._seen.get(run.run, -1)
+        if ended and run.finished_at is None:
+            self._metrics.died(run.run)
