@@ -20,6 +20,11 @@ def caller(session: Session) -> tuple[str, str]:
 
 def _sentence(session: Session, cause: Cause, detail: str) -> str:
     where = session.endpoint or f"AWS in {session.region}"
+    if cause is Cause.CREDENTIALS and session.role:
+        return (
+            f"{session.role} cannot be assumed ({detail}): its trust policy must allow who runs gameday, with the "
+            "external id, session duration and tags that the target file names"
+        )
     if cause is Cause.CREDENTIALS:
         return f"{where} does not accept the credentials, or there are none ({detail}): log in again, or name a profile"
     if cause is Cause.UNREACHABLE:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import copy
-import functools
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gameday.aws.answers import Answering
+from gameday.aws.made import Keys, config, isolated, usual, without_account
 from gameday.errors import Interrupted, TargetError
 from gameday.sdk import REHEARSAL, Answer
 
 if TYPE_CHECKING:
     import boto3
-    from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.config import Config
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
@@ -33,26 +32,12 @@ if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sts import STSClient
 
+    from gameday.aws.assumed import Role
     from gameday.aws.signed import SignedReads
 
-_CONNECTIONS = 64
-"""More than the probes of one run ever have on the wire; botocore's 10 would make them wait for each other."""
 _CHUNK = 65536
 _MAKING = threading.RLock()
 """Making a client is not thread-safe in boto3 (it reads and caches models); using one is."""
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Explicit credentials; a session that has them looks at nothing in the environment."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
-    token: str = field(default="", repr=False)
-
-
-LAB_KEYS = Keys("test", "test")
-"""What the embedded lab takes; no real AWS accepts them."""
 
 
 class Session:
@@ -91,11 +76,12 @@ class Session:
         self._keys, self._profile = keys, profile
         self._fence, self._stopping = fence, stopping or threading.Event()
         self._started = started or datetime.now(UTC)
-        self._unsigned, self._role, self._base = False, "", self
+        self._role: Role | None = None
+        self._unsigned, self._base = False, self
         self._boto: list[boto3.Session] = []
         self._reading: dict[str, Any] = {}
         self._changing: dict[str, Any] = {}
-        self._others: dict[str, Session] = {}
+        self._others: dict[Role | None, Session] = {}
         self._signed: list[SignedReads] = []
         self._heard = threading.local()
 
@@ -148,13 +134,37 @@ class Session:
             other._changing = {}
         return other
 
+    @property
+    def role(self) -> str:
+        """The ARN of the role that was assumed for this session, or ``""``."""
+        return self._role.arn if self._role else ""
+
+    @property
+    def base(self) -> Session:
+        """The session that assumed this one's role; itself where there is none."""
+        return self._base
+
+    @property
+    def boto(self) -> boto3.Session:
+        """boto3's own session behind this one."""
+        with _MAKING:
+            if not self._boto:
+                self._boto.append(self._new_boto())
+            return self._boto[0]
+
     def anonymous(self) -> Session:
         """The same AWS as nobody: its requests carry no signature."""
-        return self._as("", unsigned=True)
+        return self._as(None)
 
-    def as_role(self, role: str) -> Session:
+    def as_role(self, role: str | Role) -> Session:
         """The same AWS as a role of this account (``role/NAME``) or of any (its ARN), assumed when it is first used."""
-        return self._as(role if role.startswith("arn:") else f"arn:{self._partition}:iam::{self._account}:{role}")
+        from gameday.aws.assumed import Role
+
+        if isinstance(role, str):
+            role = Role(role)
+        if not role.arn.startswith("arn:"):
+            role = replace(role, arn=f"arn:{self._partition}:iam::{self._account}:{role.arn}")
+        return self._as(role)
 
     @contextmanager
     def fresh(self) -> Iterator[Session]:
@@ -174,15 +184,18 @@ class Session:
                 for client in (*each._reading.values(), *each._changing.values()):
                     client.close()
 
-    def _as(self, role: str, *, unsigned: bool = False) -> Session:
-        """Another identity, shared by all who ask, so that it stays warm; fence and patience are the asker's."""
+    def _as(self, role: Role | None) -> Session:
+        """Another identity (None is nobody), shared by all who ask, so that it stays warm.
+
+        Fence and patience are the asker's.
+        """
         with _MAKING:
             other = self._others.get(role)
             if other is None:
                 other = self._others[role] = copy.copy(self)
                 other._reading, other._changing, other._others, other._signed = {}, {}, {}, []
-                other._unsigned, other._role, other._base = unsigned, role, self
-                other._boto = self._boto if unsigned else []
+                other._unsigned, other._role, other._base = role is None, role, self
+                other._boto = [] if role else self._boto
         return other.but(
             account=self._account,
             partition=self._partition,
@@ -303,10 +316,8 @@ class Session:
             return known
 
     def _make(self, service: str, *, changing: bool) -> Any:
-        if not self._boto:
-            self._boto.append(self._new_boto())
         # One of boto3's overloads a service; the name is a value here, so the type is given by our own overloads.
-        make: Any = self._boto[0].client
+        make: Any = self.boto.client
         client = make(service, endpoint_url=self._endpoint, config=self._config(service))
         client.meta.events.register_last("after-call", self._hear)
         if service == "s3" and re.search(r"\.amazonaws\.com(\.cn)?$", client.meta.endpoint_url):
@@ -317,14 +328,14 @@ class Session:
             # before-send is the last thing before the socket: credentials are fetched and the request is signed.
             client.meta.events.register("before-send", self._ask_fence)
         if service == "s3control" and self._endpoint:
-            client.meta.events.register("before-sign.s3-control", _without_account)
+            client.meta.events.register("before-sign.s3-control", without_account)
         return client
 
     def _new_boto(self) -> boto3.Session:
         if not self._keys:
-            made = _usual(self._profile, self._region)
+            made = usual(self._profile, self._region)
         else:  # the isolated session without a role is everybody's, so a role's credentials must not go into it
-            made = (_isolated.__wrapped__ if self._role else _isolated)(self._keys, self._region)
+            made = (isolated.__wrapped__ if self._role else isolated)(self._keys, self._region)
         internals: Any = made._session
         kin = self._boto or self._base._boto
         if kin:  # reading botocore's models again would take a fifth of a second
@@ -338,26 +349,14 @@ class Session:
         return made
 
     def _config(self, service: str) -> Config:
-        from botocore import UNSIGNED
-        from botocore.config import Config
-
-        options: dict[str, Any] = {
-            # One attempt: a retry hides the outage from a probe, and repeats a change.
-            "retries": {"total_max_attempts": 1, "mode": "standard"},
-            "connect_timeout": 2.0,
-            "read_timeout": self._read_timeout,
-            "max_pool_connections": _CONNECTIONS,
-            "user_agent_extra": f"gameday/{self._run}",
-        }
-        if self._keys:
-            options["proxies"] = {}  # None would mean the environment's
-        if service == "s3":
-            # SSE-KMS refuses Signature Version 2; a bucket's own host name does not resolve on a custom endpoint.
-            options["signature_version"] = "s3v4"
-            options["s3"] = {"addressing_style": "path" if self._endpoint else "auto"}
-        if self._unsigned:
-            options["signature_version"] = UNSIGNED
-        return Config(**options)
+        return config(
+            service,
+            run=self._run,
+            read_timeout=self._read_timeout,
+            custom=bool(self._endpoint),
+            proxies=not self._keys,
+            unsigned=self._unsigned,
+        )
 
     def _ask_fence(self, request: AWSPreparedRequest, **_: object) -> None:
         if not self._fence():
@@ -368,41 +367,3 @@ class Session:
 
     def _hear(self, parsed: dict[str, Any], **_: object) -> None:
         self._heard.request_id = parsed.get("ResponseMetadata", {}).get("RequestId", "")
-
-
-def _without_account(request: AWSRequest, **_: object) -> None:
-    """S3 Control puts the account before the host, and such a name does not resolve on a custom endpoint."""
-    request.url = re.sub(r"^(https?://)\d{12}\.", r"\1", request.url or "")
-
-
-def _usual(profile: str | None, region: str) -> boto3.Session:
-    """boto3 as everywhere: its chain of credentials, its configuration files and variables."""
-    import boto3
-
-    return boto3.Session(profile_name=profile, region_name=region)
-
-
-@functools.cache
-def _isolated(keys: Keys, region: str) -> boto3.Session:
-    """A session with these keys that reads no AWS_* variable and no configuration file.
-
-    Whatever the environment holds (a profile that does not exist, FIPS endpoints, another retry mode) is somebody
-    else's AWS. Every variable botocore knows is redefined without its environment name. So it is the same for every run
-    of this process, and its models (a tenth of a second for EC2's) are read once.
-    """
-    import boto3
-    import botocore.session
-    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as KNOWN
-
-    quiet: dict[str, tuple[Any, Any, Any, Any]] = {
-        name: (None, None, default, kind) for name, (_, _, default, kind) in KNOWN.items()
-    }
-    for file in ("config_file", "credentials_file"):
-        quiet[file] = (None, None, os.devnull, None)
-    return boto3.Session(
-        botocore_session=botocore.session.Session(session_vars=quiet),
-        aws_access_key_id=keys.access_key,
-        aws_secret_access_key=keys.secret_key,
-        aws_session_token=keys.token or None,
-        region_name=region,
-    )

@@ -56,21 +56,23 @@ def run(**options: object) -> None:
 @gameday.command()
 @click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK...")
 @vars_option
-def validate(playbooks: tuple[str, ...], var: tuple[str, ...]) -> None:
+@click.option("--target", metavar="FILE.yaml", help="The target file that they are to run with; it is checked too.")
+def validate(playbooks: tuple[str, ...], var: tuple[str, ...], target: str | None) -> None:
     """Check playbooks; every mistake is reported at once."""
     with quick_imports():
         from gameday.cli.catalogue import validate_playbooks
 
-    validate_playbooks(playbooks, var)
+    validate_playbooks(playbooks, var, target)
 
 
 @gameday.command()
-@click.option("--report", "of_report", is_flag=True, help="That of the JSON report instead.")
-def schema(of_report: bool) -> None:
+@click.option("--report", "of", flag_value="report", help="That of the JSON report instead.")
+@click.option("--target", "of", flag_value="target", help="That of a target file instead.")
+def schema(of: str | None) -> None:
     """Print the JSON Schema of a playbook, for editors."""
     from gameday.cli.catalogue import print_schema
 
-    print_schema(of_report=of_report)
+    print_schema(of)
 
 
 @gameday.command()

@@ -12,16 +12,17 @@ import click
 
 from gameday.cli.variables import read_vars
 from gameday.errors import PlaybookInvalid
-from gameday.playbook import field_docs, find, json_schema, load
+from gameday.playbook import field_docs, find, json_schema, load, load_target, target_schema
 from gameday.sdk import FAULTS, PROBES, Part, format_duration
 
 
-def validate_playbooks(names: Sequence[str], var: Sequence[str]) -> None:
-    """Check each playbook; raises PlaybookInvalid with the mistakes of all."""
+def validate_playbooks(names: Sequence[str], var: Sequence[str], target: str | None) -> None:
+    """Check each playbook, and the target file that it is meant for; raises PlaybookInvalid with all mistakes."""
     variables, wrong = read_vars(var), []
+    file = load_target(target) if target else None
     for name in names:
         try:
-            playbook = load(find(name), variables)
+            playbook = load(find(name), variables, lab=file is None or bool(file.lab), target=file)
         except PlaybookInvalid as error:
             wrong.append(str(error))
         else:
@@ -31,14 +32,14 @@ def validate_playbooks(names: Sequence[str], var: Sequence[str]) -> None:
         raise PlaybookInvalid("\n".join(wrong))
 
 
-def print_schema(*, of_report: bool = False) -> None:
-    """Print the JSON Schema of a playbook, or of the JSON report."""
-    if of_report:
+def print_schema(of: str | None) -> None:
+    """Print the JSON Schema of a playbook; or of a ``target`` file, or of the JSON ``report``."""
+    if of == "report":
         from exporters.report.model import Report
 
         schema = Report.model_json_schema(mode="serialization")
     else:
-        schema = json_schema()
+        schema = target_schema() if of == "target" else json_schema()
     click.echo(json.dumps(schema, indent=2, ensure_ascii=False))
 
 

@@ -16,6 +16,10 @@ from gameday.journal.sql import SqlJournal, default_place
 
 def open_journal(place: str | None) -> SqlJournal:
     """The journal to read; the usual one may not exist yet and is empty then, one given by --journal must be there."""
+    if place and place.endswith((".yaml", ".yml")):
+        from gameday.playbook import load_target
+
+        place = load_target(place).journal
     if place and "://" not in place and not Path(place).expanduser().exists():
         raise JournalError(f"there is no journal at {place}")
     return SqlJournal(place or default_place(), create=False)

@@ -31,7 +31,8 @@ def journal_option(command: F) -> F:
     return click.option(
         "--journal",
         metavar="FILE|URL",
-        help="Where runs and undo steps are kept.  [default: $GAMEDAY_JOURNAL, or journal.db in the state directory]",
+        help="Where runs and undo steps are kept; a target file means the one that it names.  "
+        "[default: $GAMEDAY_JOURNAL, or journal.db in the state directory]",
     )(command)
 
 
@@ -50,10 +51,10 @@ def target_options(command: F) -> F:
         ),
         click.option(
             "--target",
-            metavar="lab|lab=URL|aws",
+            metavar="lab|lab=URL|aws|FILE.yaml",
             default="lab",
             show_default=True,
-            help="Which AWS: an embedded lab, one that is already up, or a real account.",
+            help="Which AWS: an embedded lab, one that is already up, a real account, or what a target file says.",
         ),
     ):
         command = option(command)

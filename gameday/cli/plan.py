@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import click
 
 from gameday.cli.journals import warn_of_open_steps
-from gameday.cli.target_options import playbook_on_target
+from gameday.cli.target_options import journal_of, journal_words, playbook_on_target
 from gameday.engine.iam import policies
 from gameday.engine.plan import Plan, make_plan
 from gameday.engine.prepare import prepare, refusals
@@ -18,9 +19,9 @@ from gameday.errors import Refused
 from gameday.journal import Journal, Owner
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.playbook import Playbook
-from gameday.rollback.hands import explain
+from gameday.rollback.hands import rehearse
 from gameday.sdk import AnyEvent, Phase, PreflightChecked, Switch, format_duration
-from gameday.target import Target
+from gameday.target import Target, reopen
 
 Options = dict[str, str | None]
 Work = Callable[[Playbook, Target, Journal], None]
@@ -45,15 +46,7 @@ def drill_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **t
     """Prove the undo and everything else that preflight can, and nothing more; raises Refused."""
 
     def work(loaded: Playbook, opened: Target, kept: Journal) -> None:
-        plan = prepare(
-            loaded,
-            opened.session,
-            opened.facts,
-            may_stage=False,
-            journal=kept,
-            finish_with="",
-            emit=_print_check,
-        )
+        plan = prepare(loaded, replace(opened, stages=False), journal=kept, finish_with="", emit=_print_check)
         _rehearse(plan, opened, kept)
         click.echo(f"{loaded.name}: ready to run; nothing was changed")
 
@@ -61,27 +54,31 @@ def drill_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **t
 
 
 def _rehearse(plan: Plan, target: Target, journal: Journal) -> None:
-    """The undo of each step, under all holds: it must not enable a key that a run has just disabled."""
+    """The undo of each step, under all holds: it must not enable a key that a run has just disabled.
+
+    As everyone who may have to do it: the runner, the rollback role, and the watchdog, which comes to the same AWS
+    in a process of its own with nothing but what the journal keeps.
+    """
     run, owner = target.session.run, Owner.this()
+    who = {"runner": target.session, "watchdog": reopen(target.facts, run)}
+    if target.undoes is not target.session:
+        who["rollback role"] = target.undoes
     with ExitStack() as holds:
         for resource in {step.resource: None for step in plan.steps.values()}:
             journal.take_hold(run, owner, resource)
             holds.callback(journal.release, run, resource)
         for id_, step in plan.steps.items():
-            try:
-                step.rehearse(target.session)
-            except Exception as error:  # whatever the rehearsal of an undo meets is a reason not to begin
-                raise Refused(
-                    f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}"
-                ) from error
-            click.echo(f"ok  undo {id_}: {', '.join(step.calls.undo)}")
+            for name, aws in who.items():
+                if why := rehearse(id_, step, aws)[0]:
+                    raise Refused(f"as {name}: {why}")
+                click.echo(f"ok  undo {id_} as {name}: {', '.join(step.calls.undo)}")
 
 
 def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, target: Options, work: Work) -> None:
-    why = "an embedded lab is empty until a run fills it; name an AWS: --target lab=URL or aws"
-    with playbook_on_target(playbook, var, target, purpose="plan", no_lab=why) as (loaded, opened):
-        kept = SqlJournal(journal or default_place())
-        warn_of_open_steps(kept, journal)
+    why = "an embedded lab is empty until a run fills it; name an AWS: --target lab=URL, aws, or a target file"
+    with playbook_on_target(playbook, var, target, purpose="plan", no_lab=why) as (loaded, opened, choice):
+        kept = SqlJournal(journal_of(journal, choice) or default_place())
+        warn_of_open_steps(kept, journal_words(journal, choice, target["target"] or ""))
         work(loaded, opened, kept)
 
 
@@ -103,7 +100,7 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
     _print_looks(plan)
     limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
     click.echo(f"limits  {limits}")
-    why = refusals(plan, aws, journal, target.facts.caller, may_stage=target.stages)
+    why = refusals(playbook, plan, target, journal)
     for reason in why:
         click.echo(f"REFUSED {reason}")
     if why:

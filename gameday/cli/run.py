@@ -17,12 +17,10 @@ from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday import __version__
 from gameday.cli.journals import rollback_command, warn_of_open_steps
-from gameday.cli.target_options import read_target
-from gameday.cli.variables import read_vars
+from gameday.cli.target_options import journal_of, journal_words, load_for, read_target
 from gameday.engine import runner
 from gameday.engine.job import Job
 from gameday.journal.sql import SqlJournal, default_place
-from gameday.playbook import find, load
 from gameday.sdk import Exporter
 from gameday.target import open_target
 
@@ -50,10 +48,10 @@ def run_playbook(
     """Run a playbook; ends the process with its exit code."""
     listener = _log_from_a_thread()
     choice = read_target(target, account, region, profile, preset)
-    loaded = load(find(playbook), read_vars(var), lab=choice.is_lab)
-    place = journal or default_place()
-    kept = SqlJournal(place)
-    warn_of_open_steps(kept, journal)
+    loaded = load_for(playbook, var, choice)
+    kept = SqlJournal(journal_of(journal, choice) or default_place())
+    said = journal_words(journal, choice, target)
+    warn_of_open_steps(kept, said)
     run = secrets.token_hex(4)
     if choice.kind == "embedded":
         click.echo(f"starting an embedded lab ({preset}); no real account is touched", err=True)
@@ -68,7 +66,7 @@ def run_playbook(
             *_report(report),
         ],
         version=__version__,
-        finish_with=rollback_command(run, journal),
+        finish_with=rollback_command(run, said),
     )
     code = runner.run(job)
     ending = threading.Thread(target=listener.stop, daemon=True)

@@ -25,8 +25,8 @@ def unstage_playbook(playbook: str, var: tuple[str, ...], **target: str | None) 
 def _with_target(
     playbook: str, var: tuple[str, ...], target: dict[str, str | None], work: Callable[[Playbook, AWS], None]
 ) -> None:
-    why = "an embedded lab ends with its run; name the AWS to stage in: --target lab=URL or aws"
-    with playbook_on_target(playbook, var, target, purpose="stage", no_lab=why) as (loaded, opened):
+    why = "an embedded lab ends with its run; name the AWS to stage in: --target lab=URL, aws, or a target file"
+    with playbook_on_target(playbook, var, target, purpose="stage", no_lab=why) as (loaded, opened, _):
         work(loaded, opened.session)
 
 

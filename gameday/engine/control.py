@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
-from gameday.engine.job import Job, Target
+from gameday.engine.job import Job, Target, undoers
 from gameday.engine.looks import Looks
 from gameday.engine.plan import Plan
 from gameday.engine.prepare import prepare
@@ -152,9 +152,7 @@ class Control(threading.Thread):
             self._writer.write(lambda journal: journal.set_target(job.run, target.facts))
             plan = self._plan = prepare(
                 job.playbook,
-                target.session,
-                target.facts,
-                may_stage=target.stages,
+                target,
                 journal=job.journal,
                 finish_with=job.finish_with,
                 emit=self._stream.emit,
@@ -166,7 +164,7 @@ class Control(threading.Thread):
             self._post(Crashed(self._clock(), bug))
             return
         inject_as = target.session.but(fence=self._may_inject)
-        self._hands = StepHands(plan.steps, inject_as, target.session, self._post, self._clock)
+        self._hands = StepHands(plan.steps, inject_as, undoers(target), self._post, self._clock)
         self._looks = Looks(plan.probes, plan.identities, target.session, self._post, self._clock)
         self._stream.emit(plan.prepared)
         self._post(Prepared(self._clock(), plan.spec))
@@ -281,7 +279,7 @@ class Control(threading.Thread):
         state = roll_back(
             tuple(step.undoing(self._clock(), plan.spec.timing) for step in open_steps),
             plan.steps,
-            target.session,
+            target.undoes,
             timing=plan.spec.timing,
             clock=self._clock,
             emit=self._tell,

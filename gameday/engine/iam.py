@@ -36,17 +36,17 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
         role = plan.identities.get(name)  # what the probe does is then for that role to be allowed
         run += [("sts:AssumeRole", (role,))] if role else [(a, scope.of(a, part)) for a in part.permissions]
     back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
-    for id_, step in plan.steps.items():
-        owner = _owner(plan, id_)
-        back += [(a, scope.of(a, owner)) for a in (*step.calls.undo, *step.calls.read)]
+    back += _changes(plan, scope, inject=False)
     made = {"run": _policy([*run, *_changes(plan, scope)]), "rollback": _policy(back)}
     if plan.switches:
         made["dead_man_switch"] = _policy([(s.call.permission, (s.about,)) for s in plan.switches])
     return made
 
 
-def denied(plan: Plan, aws: AWS, caller: str) -> list[str]:
+def denied(plan: Plan, aws: AWS, caller: str, *, only_undo: bool = False) -> list[str]:
     """What the policy simulator says that the caller may not do of all that steps call; ``[]`` where it cannot say.
+
+    ``only_undo`` asks about what puts back and reads, and nothing else.
 
     The simulator sees no key or bucket policy for a role, so what it refuses may be allowed in truth. The run is
     refused all the same: what cannot be rehearsed (EC2's CreateGrant, above all) would otherwise be found out when
@@ -56,15 +56,14 @@ def denied(plan: Plan, aws: AWS, caller: str) -> list[str]:
     if not principal:
         return []
     by_resource: dict[tuple[str, ...], set[str]] = {}
-    for action, resources in _changes(plan, _Scope(plan, aws)):
+    for action, resources in _changes(plan, _Scope(plan, aws), inject=not only_undo):
         by_resource.setdefault(resources, set()).add(action)
     found: list[str] = []
     for resources, actions in by_resource.items():
         with aws.answering():
-            said = aws.client("iam").simulate_principal_policy(
-                PolicySourceArn=principal, ActionNames=sorted(actions), ResourceArns=[*resources]
-            )
-            results = said["EvaluationResults"]
+            pages = aws.client("iam").get_paginator("simulate_principal_policy")
+            asked = pages.paginate(PolicySourceArn=principal, ActionNames=sorted(actions), ResourceArns=[*resources])
+            results = [result for page in asked for result in page["EvaluationResults"]]
             found += [f"{r['EvalActionName']} on {r['EvalResourceName']}" for r in results if _no(r["EvalDecision"])]
     return sorted(found)
 
@@ -84,12 +83,13 @@ def _no(decision: str) -> bool:
     return decision != "allowed"
 
 
-def _changes(plan: Plan, scope: _Scope) -> list[Need]:
+def _changes(plan: Plan, scope: _Scope, *, inject: bool = True) -> list[Need]:
     """What the steps call, to inject, to undo and to read."""
     needs: list[Need] = []
     for id_, step in plan.steps.items():
         part = _owner(plan, id_)
-        needs += [(a, scope.of(a, part)) for a in (*step.calls.inject, *step.calls.undo, *step.calls.read)]
+        needs += [(a, scope.of(a, part)) for a in (*step.calls.undo, *step.calls.read)]
+        needs += [(a, scope.of(a, part)) for a in step.calls.inject if inject]
     return needs
 
 

@@ -21,6 +21,10 @@ class Target(Protocol):
         """As whom, and where."""
 
     @property
+    def undoes(self) -> Session:
+        """As who puts back; may be the same."""
+
+    @property
     def facts(self) -> TargetFacts:
         """Enough to come back to it from another process."""
 
@@ -31,6 +35,11 @@ class Target(Protocol):
     @property
     def close(self) -> Callable[[], None]:
         """Ends what was started for this run alone."""
+
+
+def undoers(target: Target) -> tuple[Session, ...]:
+    """Who puts back, and who does when that does not come off."""
+    return (target.session,) if target.undoes is target.session else (target.undoes, target.session)
 
 
 @dataclass(frozen=True)

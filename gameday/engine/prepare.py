@@ -7,40 +7,41 @@ taken: it is the undo itself, and must not enable a key that another run has dis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from gameday.engine.iam import denied
+from gameday.engine.job import Target, undoers
 from gameday.engine.plan import Plan, make_plan
 from gameday.engine.switch import checks
 from gameday.errors import CannotInject, JournalError, Refused
 from gameday.journal import HoldRecord, Journal
 from gameday.playbook import Playbook
-from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, TargetFacts, format_duration
+from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, format_duration
 
 Emit = Callable[[AnyEvent], None]
+MARGIN = timedelta(minutes=5)
+"""For so much longer than a run's own limits the credentials must last."""
 
 
 def prepare(
     playbook: Playbook,
-    aws: AWS,
-    target: TargetFacts,
+    target: Target,
     *,
-    may_stage: bool,
     journal: Journal,
     finish_with: str,
     emit: Emit,
 ) -> Plan:
-    """Make everything ready, or raise Refused with the reason; nothing is changed that is not already so.
-
-    ``may_stage`` is true on a lab: there a run makes what it needs, and nothing needs the dead man's switch.
-    """
-    who = f"{target.caller} in account {target.account}, {target.region}"
+    """Make everything ready, or raise Refused with the reason; nothing is changed that is not already so."""
+    aws, facts = target.session, target.facts
+    who = f"{facts.caller} in account {facts.account}, {facts.region}"
+    if facts.rollback_caller:
+        who += f"; puts back as {facts.rollback_caller}"
     emit(PreflightChecked(check="target", ok=True, detail=who))
-    _stage(playbook, aws, emit, may_stage=may_stage)
-    plan = make_plan(playbook, aws, target, aws.run, finish_with)
+    _stage(playbook, aws, emit, may_stage=target.stages)
+    plan = make_plan(playbook, aws, facts, aws.run, finish_with)
     resources = ", ".join(sorted({record.resource for record in plan.records.values()}))
     emit(PreflightChecked(check="resources", ok=True, detail=resources))
-    for check, why, shown in _checks(plan, aws, journal, target.caller, may_stage=may_stage):
+    for check, why, shown in _checks(playbook, plan, target, journal):
         emit(PreflightChecked(check=check, ok=not why, detail=why or shown))
         if why:
             raise Refused(why)
@@ -48,9 +49,9 @@ def prepare(
     return plan
 
 
-def refusals(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> list[str]:
+def refusals(playbook: Playbook, plan: Plan, target: Target, journal: Journal) -> list[str]:
     """Every reason not to begin that can be seen without a call that might write."""
-    return [why for _, why, _ in _checks(plan, aws, journal, caller, may_stage=may_stage) if why]
+    return [why for _, why, _ in _checks(playbook, plan, target, journal) if why]
 
 
 def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None:
@@ -66,12 +67,17 @@ def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None
             raise Refused(why)
 
 
-def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: bool) -> Iterator[tuple[str, str, str]]:
-    """What is checked, why not or ``""``, and what it shows; one after the other, as far as the reader goes."""
+def _checks(playbook: Playbook, plan: Plan, target: Target, journal: Journal) -> Iterator[tuple[str, str, str]]:
+    """What is checked, why not or ``""``, and what it shows; one after the other, as far as the reader goes.
+
+    What needs the dead man's switch needs none on a lab, which is where a run may make what it needs.
+    """
+    aws, facts = target.session, target.facts
     yield "halt", _halted(journal), ""
+    yield "credentials", _too_short(playbook, target), ""
     yield "holds", _held(plan, journal), ""
     for fault in plan.faults:
-        if fault.needs_switch and not may_stage and not plan.switches:
+        if fault.needs_switch and not target.stages and not plan.switches:
             why = (
                 f"{fault.uses} needs the dead man's switch on a real account, for left alone it would end in a loss: "
                 "give the playbook a dead_man_switch, or rehearse it on the lab"
@@ -79,8 +85,10 @@ def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: b
             yield f"fault {fault.uses}", why, ""
     for name, probe in plan.probes.items():
         yield f"probe {name}", probe.refusal(aws), ""
-    refused = ", ".join(denied(plan, aws, caller))
-    yield "permissions", refused and f"{caller} is not allowed {refused}; gameday iam-policy prints what is needed", ""
+    yield "permissions", _not_allowed(facts.caller, denied(plan, aws, facts.caller)), ""
+    if facts.rollback_caller:
+        refused = denied(plan, aws, facts.rollback_caller, only_undo=True)
+        yield "permissions to put back", _not_allowed(facts.rollback_caller, refused), ""
     yield from checks(plan.switches, aws)
     for id_, step in plan.steps.items():
         yield f"state {id_}", _why_not(step, aws), ""
@@ -89,6 +97,21 @@ def _checks(plan: Plan, aws: AWS, journal: Journal, caller: str, *, may_stage: b
 def _halted(journal: Journal) -> str:
     halt = journal.halted()
     return f"game days are {halt}; gameday resume ends that" if halt else ""
+
+
+def _too_short(playbook: Playbook, target: Target) -> str:
+    """Whether credentials may end, without a human to renew them, before everything is put back."""
+    from gameday.aws.lasting import lasting  # loads botocore, as the run is doing on this thread anyhow
+
+    timing = playbook.timing
+    needed = timing.baseline_within + timing.max_fault + timing.rollback_within + MARGIN
+    now = datetime.now(UTC)
+    why = (lasting(who).refusal(needed.total_seconds(), now) for who in undoers(target))
+    return next((one for one in why if one), "")
+
+
+def _not_allowed(caller: str, refused: list[str]) -> str:
+    return f"{caller} is not allowed {', '.join(refused)}; gameday iam-policy prints what is needed" if refused else ""
 
 
 def _held(plan: Plan, journal: Journal) -> str:

@@ -25,6 +25,15 @@ def switches(playbook: Playbook, faults: tuple[Fault, ...], aws: AWS, run: str) 
     asked = playbook.dead_man_switch
     if asked is None:
         return ()
+    try:
+        return _made(playbook, asked, faults, aws, run)
+    except Refused:
+        if asked.asked:
+            raise
+        return ()  # the target offers it to every playbook, and this one is not for it
+
+
+def _made(playbook: Playbook, asked: SwitchUse, faults: tuple[Fault, ...], aws: AWS, run: str) -> tuple[Switch, ...]:
     made: list[Switch] = []
     for fault in faults:
         for number, (step, call) in enumerate(_calls(fault, aws)):

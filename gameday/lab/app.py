@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
+from datetime import UTC, datetime
 from typing import Any
 
 from . import trouble as troubles
@@ -13,7 +14,7 @@ from .call import Call, Caller, parse, service_call
 from .cloudtrail import CloudTrail, record_call
 from .ebs import Ebs
 from .ec2 import Ec2
-from .identity import Iam, Sts
+from .identity import Iam, Sts, expired
 from .kms import Keys, Kms
 from .knobs import preset as knobs_of
 from .line import Line
@@ -114,6 +115,8 @@ class Lab:
     def _serve(self, call: Call) -> Answer:
         hooks = self.services.get(call.service, [])
         answer: Answer | None = None
+        if call.who.until is not None and call.who.until <= datetime.now(UTC):
+            raise expired(call)
         if call.service not in {"kms", "s3"}:  # those find the key or the bucket first
             self._access.check(call)
         for hook in hooks:

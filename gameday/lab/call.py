@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
@@ -41,6 +42,8 @@ class Caller:
     role_arn: str = ""
     role_id: str = ""
     since: str = ""
+    until: datetime | None = None
+    """When its session ends."""
 
 
 @dataclass(slots=True)

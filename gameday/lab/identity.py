@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 from .access import Access
@@ -24,6 +26,7 @@ class Sts:
     behaviours: tuple[Behaviour, ...] = (
         Behaviour("sts", "GetCallerIdentity of an unknown access key is the account's root", "invented"),
         Behaviour("sts", "AssumeRole needs a role that exists and whose trust policy allows it", "documented"),
+        Behaviour("sts", "a session that has ended is refused: ExpiredToken", "documented"),
     )
 
     def __init__(self, world: World) -> None:
@@ -37,8 +40,12 @@ class Sts:
         if call.operation == "GetCallerIdentity" and call.who.kind == "Root":
             who = [("Arn", call.who.arn), ("UserId", call.who.account), ("Account", call.who.account)]
             return xml_answer(_result(STS, call.operation, elements(who)))
-        if call.operation == "AssumeRole" and self._world.knobs.enforce_policies:
-            self._check_trust(call)
+        if call.operation == "AssumeRole":
+            if self._world.knobs.enforce_policies:
+                self._check_trust(call)
+            if self._world.knobs.session_seconds:
+                call.params["DurationSeconds"] = str(math.ceil(self._world.knobs.session_seconds))
+                call.set_body(urlencode({"Action": call.operation, **call.params}).encode())
         return None
 
     def after(self, call: Call, answer: Answer) -> None:
@@ -57,6 +64,16 @@ class Sts:
         if said is None or said.denied or not (said.allowed or said.delegated):
             message = f"User: {call.who.arn} is not authorized to perform: sts:AssumeRole on resource: {role}"
             raise AwsError("AccessDenied", message, 403)
+
+
+def expired(call: Call) -> AwsError:
+    """What a service answers when the session behind a request has ended."""
+    if call.service == "s3":
+        return AwsError("ExpiredToken", "The provided token has expired.", 400)
+    message = "The security token included in the request is expired"
+    if call.protocol in {"query", "ec2"}:
+        return AwsError("ExpiredToken", message, 403)
+    return AwsError("ExpiredTokenException", message, 400)
 
 
 def _with_resource(trust: str) -> str:

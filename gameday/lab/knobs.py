@@ -34,6 +34,8 @@ class Knobs:
     """False: CloudTrail is silent."""
     ignore_public_access_block: bool = False
     """True: Block Public Access is stored and blocks nothing."""
+    session_seconds: float = 0.0
+    """A role's session ends after so long, whatever was asked for; 0 is as asked for."""
     encrypt_volumes: bool = True
     """False: CreateVolume quietly leaves new volumes unencrypted."""
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable
+from datetime import UTC
 from typing import Any, cast
 
 from .call import Call, Caller
@@ -245,6 +246,7 @@ def _role_caller(role: Any, access_key: str) -> Caller:
         role_arn=role.role_arn,
         role_id=role_id,
         since=since,
+        until=role.expiration.replace(tzinfo=UTC),
     )
 
 

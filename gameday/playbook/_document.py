@@ -103,10 +103,15 @@ class Lines:
         return Mark(line, index - self._begins[line - 1] + 1)
 
 
-def decode(raw: bytes) -> str:
-    """The file as text, or BrokenError when it is not the text of a playbook at all."""
+def begins(kind: str) -> str:
+    """How a file of a kind begins, in words."""
+    return f"a {kind} begins with its name, '{kind.split()[0]}: NAME'"
+
+
+def decode(raw: bytes, kind: str = "playbook") -> str:
+    """The file as text, or BrokenError when it is not the text of a playbook (or of another ``kind``) at all."""
     if len(raw) > MAX_BYTES:
-        raise BrokenError(Mark(1, 1), f"is larger than {MAX_BYTES // 1024} KiB; that is not a playbook")
+        raise BrokenError(Mark(1, 1), f"is larger than {MAX_BYTES // 1024} KiB; that is not a {kind}")
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise BrokenError(Mark(1, 1), "begins with a byte order mark; save it as plain UTF-8")
     try:
@@ -116,18 +121,20 @@ def decode(raw: bytes) -> str:
         raise BrokenError(Lines(before).mark(len(before)), f"is not UTF-8: byte 0x{raw[error.start]:02x}") from None
     if found := _UNPRINTABLE.search(text):
         name = "a NUL character" if found[0] == "\0" else f"the control character U+{ord(found[0]):04X}"
-        raise BrokenError(Lines(text).mark(found.start()), f"contains {name}; a playbook is plain text")
+        raise BrokenError(Lines(text).mark(found.start()), f"contains {name}; a {kind} is plain text")
     return text
 
 
-def compose(text: str) -> tuple[Node, list[Duplicate]]:
+def compose(text: str, kind: str = "playbook") -> tuple[Node, list[Duplicate]]:
     """The one document in a text. Raises BrokenError where it is no YAML, or YAML that a playbook must not use.
+
+    ``kind`` is what the text is called in messages; its first word is the key that a file begins with.
 
     Works on YAML's events and never recurses on what the file says, so that a hostile file costs no more than its
     own length: every alias is charged with all that it stands for before anyone walks the tree.
     """
     try:
-        return _Composer(text).document()
+        return _Composer(text, kind).document()
     except yaml.MarkedYAMLError as error:
         mark = _mark(error.problem_mark or error.context_mark)
         where = f", {error.context}" if error.context else ""
@@ -161,7 +168,8 @@ class _Open(NamedTuple):
 
 
 class _Composer:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, kind: str) -> None:
+        self._kind = kind
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
         self._open: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
@@ -175,20 +183,20 @@ class _Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise BrokenError(_mark(event.start_mark), "holds a second document; a playbook is one")
+                    raise BrokenError(_mark(event.start_mark), f"holds a second document; a {self._kind} is one")
             elif isinstance(event, yaml.CollectionEndEvent):
                 self._end()
             elif isinstance(event, yaml.NodeEvent):
                 self._node(event)
         if self._root is None or self._root.value is None:
-            raise BrokenError(Mark(1, 1), "is empty; a playbook begins with its name, 'playbook: NAME'")
+            raise BrokenError(Mark(1, 1), f"is empty; {begins(self._kind)}")
         return self._root, self._duplicates
 
     def _node(self, event: yaml.NodeEvent) -> None:
         mark = _mark(event.start_mark)
         tag: str | None = getattr(event, "tag", None)
         if tag is not None:
-            raise BrokenError(mark, f"has the YAML tag {tag!r}; a playbook is data and uses no tags")
+            raise BrokenError(mark, f"has the YAML tag {tag!r}; a {self._kind} is data and uses no tags")
         if isinstance(event, yaml.AliasEvent):
             self._put(self._alias(event, mark), None)
         elif isinstance(event, yaml.ScalarEvent):

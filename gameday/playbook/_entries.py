@@ -40,10 +40,12 @@ def present(data: Data) -> Data:
 class Entries:
     """Reads what can be read of each section, so that a mistake in one entry hides none in another."""
 
-    def __init__(self, sections: Mapping[str, Data], registries: Registries, problems: Problems) -> None:
+    def __init__(
+        self, sections: Mapping[str, Data], registries: Registries, problems: Problems, roles: Mapping[str, str] = {}
+    ) -> None:
         self._sections, self._registries, self._problems = sections, registries, problems
         self._has_faults = bool(sections.get("faults"))
-        self._identities = self._roles()
+        self._identities = {**self._roles(), **roles}
 
     def stage(self) -> tuple[StageUse, ...]:
         """The resources that are needed."""

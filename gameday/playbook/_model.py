@@ -98,6 +98,8 @@ class SwitchUse:
     """How long after ``max_fault`` it fires."""
     group: str = "default"
     dead_letter_queue: str = ""
+    asked: bool = True
+    """False where only the target offers it: then a fault that it cannot undo exactly goes without."""
 
 
 @dataclass(frozen=True, slots=True)

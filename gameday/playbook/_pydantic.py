@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -70,12 +70,25 @@ def _note(
 ) -> None:
     where = (*path, *detail["loc"])
     if detail["type"] == "extra_forbidden":
-        known = keys(model) if len(detail["loc"]) == 1 else []
+        inner = _inner(model, detail["loc"][:-1])
+        known = keys(inner) if inner else []
         problems.add(where, unknown_key(str(detail["loc"][-1]), known, later), key=True)
     elif detail["type"] == "missing":
         problems.add(where, "is missing")
     else:
         problems.add(where, _message(detail))
+
+
+def _inner(model: type[BaseModel], where: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The model in which a piece of the playbook is read."""
+    for name in where:
+        field = next((f for own, f in model.model_fields.items() if name in (own, f.alias)), None)
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        found = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not found:
+            return None
+        model = found[0]
+    return model
 
 
 def _message(detail: ErrorDetails) -> str:

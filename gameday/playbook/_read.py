@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gameday.errors import PlaybookInvalid
 from gameday.playbook import _checks
-from gameday.playbook._document import MAX_BYTES, BrokenError, Data, Mark, compose, decode
+from gameday.playbook._document import MAX_BYTES, BrokenError, Data, Mark, begins, compose, decode
 from gameday.playbook._entries import NOT_YET, Entries, Registries, present
 from gameday.playbook._model import Playbook, SwitchUse
 from gameday.playbook._problems import Problems, printed_file
@@ -16,11 +17,24 @@ from gameday.playbook._pydantic import keys, unknown_key, validated
 from gameday.playbook._text import HeadText, PlaybookText, SwitchText, Timing
 from gameday.playbook._variables import Substitution, effective
 
+if TYPE_CHECKING:
+    from gameday.playbook._target import TargetFile
+
 _LATER = {"blast_radius": NOT_YET, "schedule": NOT_YET}
 
 
-def read(path: Path, variables: Mapping[str, str], *, lab: bool, registries: Registries) -> Playbook:
-    """Read a playbook; raises PlaybookInvalid with every mistake that can be told apart."""
+def read(
+    path: Path,
+    variables: Mapping[str, str],
+    *,
+    lab: bool,
+    registries: Registries,
+    target: TargetFile | None,
+) -> Playbook:
+    """Read a playbook; raises PlaybookInvalid with every mistake that can be told apart.
+
+    A playbook need not know all of the target's variables and identities.
+    """
     raw = read_bytes(path)
     problems = Problems(str(path))
     try:
@@ -28,19 +42,21 @@ def read(path: Path, variables: Mapping[str, str], *, lab: bool, registries: Reg
         problems.root, duplicates = compose(text)
         for twice in duplicates:
             problems.at(twice.mark, twice.path, f"is there twice; the first is on line {twice.first.line}")
-        values = effective(problems.root, variables, lab=lab, problems=problems)
+        values = effective(problems.root, variables, target.vars if target else {}, lab=lab, problems=problems)
         data = Substitution(text, values, problems).into(problems.root).data()
         sections = _sections(data)
     except BrokenError as broken:
         problems.at(broken.mark, (), broken.message)
         problems.fail()
-    playbook = _playbook(sections, Entries(sections, registries, problems), problems, path, raw, values)
+    entries = Entries(sections, registries, problems, target.identities if target else {})
+    switch = _switch(sections, problems, target.dead_man_switch if target else None)
+    playbook = _playbook(sections, entries, problems, path, raw, values, switch)
     if playbook is None:
         problems.fail()
     return playbook
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, kind: str = "playbook") -> bytes:
     """The file's bytes, or as many as show that it is too large; one sentence when it cannot be read."""
     name = printed_file(str(path))
     try:
@@ -49,7 +65,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise PlaybookInvalid(f"{name}: there is no such file") from None
     except IsADirectoryError:
-        raise PlaybookInvalid(f"{name}: is a directory, not a playbook") from None
+        raise PlaybookInvalid(f"{name}: is a directory, not a {kind}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise PlaybookInvalid(f"{name}: cannot be read: {why}") from None
@@ -58,7 +74,7 @@ def read_bytes(path: Path) -> bytes:
 def _sections(data: Data) -> dict[str, Data]:
     found = present(data)
     if not isinstance(found, dict):
-        raise BrokenError(Mark(1, 1), "is not a mapping; a playbook begins with its name, 'playbook: NAME'")
+        raise BrokenError(Mark(1, 1), f"is not a mapping; {begins('playbook')}")
     return found
 
 
@@ -69,6 +85,7 @@ def _playbook(
     source: Path,
     raw: bytes,
     values: Mapping[str, str],
+    switch: SwitchUse | None,
 ) -> Playbook | None:
     known = keys(PlaybookText)
     for name in sections:
@@ -77,7 +94,6 @@ def _playbook(
     head = validated(HeadText, {name: sections[name] for name in keys(HeadText) if name in sections}, (), problems)
     stage, probes, guards, faults = entries.stage(), entries.probes(), entries.guards(), entries.faults()
     timing = validated(Timing, present(sections.get("timing", {})), ("timing",), problems)
-    switch = _switch(sections, problems)
     _checks.whole(sections, problems)
     _checks.faults(faults, problems)
     if timing is not None:
@@ -99,13 +115,18 @@ def _playbook(
     )
 
 
-def _switch(sections: Mapping[str, Data], problems: Problems) -> SwitchUse | None:
+def _switch(sections: Mapping[str, Data], problems: Problems, targets: SwitchText | None) -> SwitchUse | None:
+    """What the playbook asks for, in the account's own terms where the target has them."""
     if sections.get("dead_man_switch") is None:
-        return None
+        offered = targets if sections.get("faults") else None
+        return offered and SwitchUse(
+            offered.role, offered.margin, offered.group, offered.dead_letter_queue, asked=False
+        )
     path = ("dead_man_switch",)
     text = validated(SwitchText, present(sections["dead_man_switch"]), path, problems)
     if not sections.get("faults"):
         problems.add(path, "stands behind nothing, since the playbook has no faults")
     if text is None:
         return None
-    return SwitchUse(text.role, text.margin, text.group, text.dead_letter_queue)
+    of = targets or text
+    return SwitchUse(of.role, text.margin, of.group, of.dead_letter_queue)

@@ -16,8 +16,10 @@ _NAME = re.compile(NAME)
 _REFERENCE = re.compile(r"\$(?P<literal>\$\{)|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
 
 
-def effective(root: Node, given: Mapping[str, str], *, lab: bool, problems: Problems) -> dict[str, str]:
-    """The value of each declared variable: what was given, else (in the lab only) what the file says."""
+def effective(
+    root: Node, given: Mapping[str, str], defaults: Mapping[str, str], *, lab: bool, problems: Problems
+) -> dict[str, str]:
+    """The value of each declared variable: what was given, what the target says, else (in the lab only) the file's."""
     _, declared = root.child("vars")
     written = declared.value if declared is not None else None
     if not isinstance(written, dict):
@@ -28,9 +30,11 @@ def effective(root: Node, given: Mapping[str, str], *, lab: bool, problems: Prob
     values: dict[str, str] = {}
     for name, node in written.items():
         text = _written(name, node, problems)
-        values[name] = given.get(name, text)
-        if not lab and name not in given:
-            problems.add(("vars", name), f"give it with --var {name}=VALUE or in the target file", key=True)
+        values[name] = given.get(name, defaults.get(name, text))
+        if not lab and name not in given and name not in defaults:
+            hint = did_you_mean(name, [other for other in defaults if other not in written])
+            said = f"give it with --var {name}=VALUE or in the target file"
+            problems.add(("vars", name), said + hint.replace("did you mean", "which has"), key=True)
     for name in given:
         if name not in written:
             hint = did_you_mean(name, written)

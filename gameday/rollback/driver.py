@@ -32,7 +32,7 @@ def roll_back(
     Blocks its thread. ``emit`` and ``close`` must not raise; what they cannot write must not stop an undo.
     """
     inbox: SimpleQueue[Input] = SimpleQueue()
-    hands = StepHands(steps, aws, aws, inbox.put, clock)
+    hands = StepHands(steps, aws, (aws,), inbox.put, clock)
 
     def carry_out(commands: list[Command]) -> None:
         for command in commands:

@@ -6,7 +6,7 @@ A call that hangs is left behind with its thread; nothing waits for it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gameday.aws.errors import certain, request_id_of, understand
 from gameday.errors import CannotInject, GamedayError, Interrupted
@@ -35,12 +35,15 @@ class StepHands:
     ----------
     steps: the steps by their id in the run.
     inject_as: the session for injects; its fence says no once the run rolls back.
-    undo_as: the session for captures, undoes and read-backs; it has no fence.
+    undo_as: the sessions for undoes and read-backs, which have no fence: the first also captures, and each further
+        one is tried in turn when an attempt did not close the step.
     post: takes the answers; called from many threads.
     clock: the run's steady clock.
     """
 
-    def __init__(self, steps: Mapping[str, Step], inject_as: AWS, undo_as: AWS, post: Post, clock: Clock) -> None:
+    def __init__(
+        self, steps: Mapping[str, Step], inject_as: AWS, undo_as: Sequence[AWS], post: Post, clock: Clock
+    ) -> None:
         self._steps, self._inject_as, self._undo_as = steps, inject_as, undo_as
         self._post, self._clock = post, clock
 
@@ -79,18 +82,19 @@ class StepHands:
                 return ArmRefused(self._clock(), command.step, why)
 
     def _rehearse(self, command: Rehearse) -> StepInput:
-        step = self._steps[command.step]
-        try:
-            with self._undo_as.rehearsing():
-                step.rehearse(self._undo_as)
-        except Exception as error:  # noqa: BLE001 - whatever the rehearsal of an undo meets is a reason not to begin
-            why = f"the undo of {command.step} on {step.resource} was rehearsed and refused: {explain(error)}"
-            return ArmRefused(self._clock(), command.step, why, certain=certain(error))
+        for aws in self._undo_as:
+            why, sure = rehearse(command.step, self._steps[command.step], aws)
+            if why:
+                return ArmRefused(self._clock(), command.step, why, certain=sure)
         return Rehearsed(self._clock(), command.step)
+
+    def _undoer(self, attempt: int) -> AWS:
+        """Who makes an attempt: an identity that may not, or cannot any more, must not be the only one that tries."""
+        return self._undo_as[(attempt - 1) % len(self._undo_as)]
 
     def _capture(self, command: Capture) -> StepInput:
         try:
-            before = self._steps[command.step].capture(self._undo_as)
+            before = self._steps[command.step].capture(self._undo_as[0])
         except (CannotInject, Interrupted) as error:
             return ArmRefused(self._clock(), command.step, str(error))
         except Exception as error:  # noqa: BLE001 - a step's own bug must refuse the run, not kill a thread silently
@@ -108,20 +112,34 @@ class StepHands:
         return Injected(self._clock(), command.step, True, "", self._inject_as.last_request_id())
 
     def _undo(self, command: Undo) -> StepInput:
+        aws = self._undoer(command.attempt)
         try:
-            self._steps[command.step].undo(self._undo_as, command.before)
+            self._steps[command.step].undo(aws, command.before)
         except Exception as error:  # noqa: BLE001 - whatever it is, the machine tries again until its deadline
             detail, request = explain(error), request_id_of(error)
             now, sure = self._clock(), certain(error)
             return Undone(now, command.step, command.attempt, False, detail, request, certain=sure)
-        return Undone(self._clock(), command.step, command.attempt, True, "", self._undo_as.last_request_id())
+        return Undone(self._clock(), command.step, command.attempt, True, "", aws.last_request_id())
 
     def _read_back(self, command: ReadBackStep) -> StepInput:
         try:
-            found = self._steps[command.step].read_back(self._undo_as, command.before)
+            found = self._steps[command.step].read_back(self._undoer(command.attempt), command.before)
         except Exception as error:  # noqa: BLE001 - a resource that cannot be read is not restored, whatever the reason
             found = Unknown(explain(error))
         return ReadBackDone(self._clock(), command.step, command.attempt, found)
+
+
+def rehearse(id_: str, step: Step, aws: AWS) -> tuple[str, bool]:
+    """Prove that an undo is permitted, under its hold.
+
+    Returns why it is not, or ``""``; and whether it is certain that a refused one changed nothing.
+    """
+    try:
+        with aws.rehearsing():
+            step.rehearse(aws)
+    except Exception as error:  # noqa: BLE001 - whatever the rehearsal of an undo meets is a reason not to begin
+        return f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}", certain(error)
+    return "", True
 
 
 def explain(error: Exception) -> str:

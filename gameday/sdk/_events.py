@@ -35,6 +35,17 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
+class RoleFacts(BaseModel):
+    """A role that is assumed, and how; an external id is no secret (IAM User Guide)."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    arn: str
+    external_id: str = ""
+    seconds: int | None = None
+    tags: dict[str, str] = {}
+
+
 class TargetFacts(BaseModel):
     """Which AWS a run speaks to; enough to come back to it from another process, and no secret."""
 
@@ -46,7 +57,14 @@ class TargetFacts(BaseModel):
     endpoint: str = ""
     caller: str = ""
     profile: str = ""
-    role: str = ""
+    name: str = ""
+    """The target file's name, or ``""``."""
+    run_role: RoleFacts | None = None
+    """Who runs, where it is not the credentials themselves."""
+    rollback_role: RoleFacts | None = None
+    """Who puts back, where it is not who runs."""
+    rollback_caller: str = ""
+    """As STS shows who puts back; ``""`` where it is the caller."""
     lab_pid: int = 0
     """The embedded lab's process, which ends with its run; 0 for an AWS that outlives the run."""
 

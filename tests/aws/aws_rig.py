@@ -19,7 +19,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from gameday.aws.session import LAB_KEYS, Session
+from gameday.aws.made import LAB_KEYS
+from gameday.aws.session import Session
 from gameday.lab import LabControl, LabProcess, start
 from gameday.stages.ec2_instance import Ec2Instance
 from gameday.stages.kms_key import KmsKey
@@ -37,6 +38,7 @@ INSTANT = {
     "enforce_key": True,
     "enforce_policies": True,
     "record_trail": True,
+    "session_seconds": 0,
 }
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from aws_rig import ACCOUNT, Rude, session_at
 
-from gameday.aws.session import LAB_KEYS, Keys, Session
+from gameday.aws.made import LAB_KEYS, Keys
+from gameday.aws.session import Session
 from gameday.errors import Interrupted
 from gameday.lab import LabControl
 from gameday.sdk import AWS, Cause

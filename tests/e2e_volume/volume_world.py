@@ -15,7 +15,8 @@ import boto3
 import yaml
 from botocore.config import Config
 
-from gameday.aws.session import LAB_KEYS, Session
+from gameday.aws.made import LAB_KEYS
+from gameday.aws.session import Session
 from gameday.journal.sql import SqlJournal
 from gameday.rollback.recovery import recover
 from gameday.sdk import Exporter, Sealed

@@ -11,7 +11,8 @@ from aws_rig import ACCOUNT, session_at
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from gameday.aws.session import Keys, Session
+from gameday.aws.made import Keys
+from gameday.aws.session import Session
 from gameday.errors import CannotInject
 from gameday.faults.iam_deny import Deny
 from gameday.lab import LabControl

@@ -40,29 +40,40 @@ class Account:
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=self.lab.url, region_name=REGION, **keys)
 
-    def gameday(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def _environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        ours = {"GAMEDAY_JOURNAL": str(self.home / "journal.db"), "HOME": str(self.home)}
-        return subprocess.run(
-            [GAMEDAY, *words], env={**clean, **ours, **env}, capture_output=True, text=True, timeout=100, check=False
-        )
+        return {**clean, "GAMEDAY_JOURNAL": str(self.home / "journal.db"), "HOME": str(self.home)}
+
+    def gameday(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        given = {**self._environment(), **env}
+        return subprocess.run([GAMEDAY, *words], env=given, capture_output=True, text=True, timeout=100, check=False)
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """The command, left to run."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen([GAMEDAY, *words], env=self._environment(), text=True, start_new_session=True, **pipes)
 
     def on_lab(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.gameday(*words, "--target", f"lab={self.lab.url}")
 
-    def role(self, policy: dict[str, Any]) -> dict[str, str]:
-        """A new role with this policy, assumed: what the environment of a run holds."""
+    def made(self, policy: dict[str, Any], trust: dict[str, Any] = TRUST) -> str:
+        """The name of a new role with this policy."""
         name = f"runner-{len(self._roles)}"
         self._roles.append(name)
         iam = self.client("iam")
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
         iam.put_role_policy(RoleName=name, PolicyName="printed", PolicyDocument=json.dumps(policy))
-        arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        return name
+
+    def role(self, policy: dict[str, Any]) -> dict[str, str]:
+        """A new role with this policy, assumed: what the environment of a run holds."""
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{self.made(policy)}"
         given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="tester")["Credentials"]
         return {
             "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
             "AWS_SESSION_TOKEN": given["SessionToken"],
+            "AWS_CREDENTIAL_EXPIRATION": given["Expiration"].isoformat(),
             "AWS_ENDPOINT_URL": self.lab.url,
         }
 

@@ -11,7 +11,8 @@ import pytest
 from aws_rig import ACCOUNT, REGION, Rude, session_at
 from pydantic import ValidationError
 
-from gameday.aws.session import Keys, Session
+from gameday.aws.made import Keys
+from gameday.aws.session import Session
 from gameday.lab import LabControl
 from gameday.sdk import Cause
 from gameday.stages.s3_object import S3Object
