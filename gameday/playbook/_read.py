@@ -118,10 +118,9 @@ def _playbook(
 def _switch(sections: Mapping[str, Data], problems: Problems, targets: SwitchText | None) -> SwitchUse | None:
     """What the playbook asks for, in the account's own terms where the target has them."""
     if sections.get("dead_man_switch") is None:
-        offered = targets if sections.get("faults") else None
-        return offered and SwitchUse(
-            offered.role, offered.margin, offered.group, offered.dead_letter_queue, asked=False
-        )
+        if targets is None or not sections.get("faults"):
+            return None
+        return SwitchUse(targets.role, targets.margin, targets.group, targets.dead_letter_queue, asked=False)
     path = ("dead_man_switch",)
     text = validated(SwitchText, present(sections["dead_man_switch"]), path, problems)
     if not sections.get("faults"):
