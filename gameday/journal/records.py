@@ -121,6 +121,30 @@ class StepState(Record):
     detail: str | None = None
 
 
+class DueRecord(Record):
+    """A due time that somebody has claimed, and what became of it."""
+
+    schedule: str
+    due_at: str
+    claimed_by: Owner
+    claimed_at: str
+    heartbeat_at: str
+    run: str
+    began_at: str | None = None
+    outcome: str | None = None
+    settled_at: str | None = None
+    detail: str = ""
+    silence: float
+    """Seconds since whoever claimed it said that they are alive, by the clock of the journal."""
+
+    def abandoned(self) -> bool:
+        """Whether it is under way by nobody: who claimed it is gone, or has not been heard of."""
+        if self.outcome is not None:
+            return False
+        seen = self.claimed_by.alive()
+        return self.silence >= SILENCE if seen is None else not seen
+
+
 class Journal(Protocol):
     """Where runs, events, holds and undo steps are kept.
 

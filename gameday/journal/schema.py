@@ -80,6 +80,7 @@ due = Table(
     Column("claimed_at", String(40), nullable=False),
     Column("heartbeat_at", String(40), nullable=False),
     Column("run", String(40), nullable=False),  # chosen with the claim, so that others find it whatever happens
+    Column("began_at", String(40)),  # when its game day began; NULL while it waits, or when there was none
     Column("outcome", String(20)),  # NULL while it is under way
     Column("settled_at", String(40)),
     Column("detail", Text, nullable=False, server_default=""),

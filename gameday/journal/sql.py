@@ -7,7 +7,7 @@ from typing import cast
 
 from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
-from gameday.errors import Halted, HoldTaken, JournalError
+from gameday.errors import Halted, HoldTaken, JournalError, Refused
 from gameday.journal import schema
 from gameday.journal.database import Database, default_place, iso
 from gameday.journal.owner import Owner
@@ -55,7 +55,11 @@ class SqlJournal:
 
     def open_run(self, run: str, playbook: str, owner: Owner) -> None:
         """Note that a run begins."""
-        with self._writing() as db:
+        due = schema.due
+        with self._writing(alone=True) as db:
+            settled = db.execute(select(due.c.detail).where(due.c.run == run, due.c.outcome.is_not(None))).scalar()
+            if settled is not None:  # the daemon that started it was taken for dead, and its due time given up
+                raise Refused(f"run {run} comes too late: {settled}")
             at = self._now(db)
             row = {"run": run, "playbook": playbook, "started_at": at, "heartbeat_at": at, "target": ""}
             db.execute(insert(schema.runs).values(**row, owner=owner.model_dump_json()))
@@ -219,8 +223,15 @@ class SqlJournal:
                 for table in (schema.events, schema.steps, schema.holds, schema.runs):
                     db.execute(table.delete().where(table.c.run.in_(some)))
             db.execute(halts.delete().where(halts.c.resumed_at < before))
-            db.execute(schema.due.delete().where(schema.due.c.settled_at < before))
+            self._prune_due(db, before)
         return len(gone)
+
+    def _prune_due(self, db: Connection, before: str) -> None:
+        """The last due time of each schedule stays: it says since when there is something to be missed."""
+        due = schema.due
+        last = select(due.c.schedule, func.max(due.c.due_at).label("at")).group_by(due.c.schedule).subquery()
+        newer = exists().where(last.c.schedule == due.c.schedule, last.c.at > due.c.due_at)
+        db.execute(due.delete().where(due.c.settled_at < before, newer))
 
     def run(self, run: str) -> RunRecord:
         """One run, by its id or the beginning of it."""

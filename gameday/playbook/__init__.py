@@ -23,6 +23,7 @@ from gameday.playbook._model import (
     StageUse,
     SwitchUse,
 )
+from gameday.playbook._schedule import DAYS, Allowed, Freeze, Schedule
 from gameday.playbook._text import Timing
 from gameday.sdk import FAULTS, PROBES, STAGES, Fault, Part, Probe, StageStep
 
@@ -38,13 +39,17 @@ else:
 
 
 __all__ = [
+    "DAYS",
+    "Allowed",
     "Expect",
     "Fails",
     "FaultUse",
+    "Freeze",
     "GuardUse",
     "Playbook",
     "ProbeUse",
     "RoleUse",
+    "Schedule",
     "StageUse",
     "SwitchUse",
     "TargetFile",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from gameday.playbook._schedule import Schedule
 from gameday.playbook._text import Timing
 from gameday.sdk import Fault, InvasiveProbe, Phase, Probe, StageStep
 
@@ -119,6 +120,8 @@ class Playbook:
     hash: str
     """SHA-256 of the file's bytes."""
     dead_man_switch: SwitchUse | None = None
+    schedule: Schedule | None = None
+    """When ``gameday schedule`` runs it."""
 
     def within(self, phase: Phase, expect: Expect) -> timedelta:
         """How long an expectation may take to be met in a phase."""

@@ -14,13 +14,14 @@ from gameday.playbook._entries import NOT_YET, Entries, Registries, present
 from gameday.playbook._model import Playbook, SwitchUse
 from gameday.playbook._problems import Problems, printed_file
 from gameday.playbook._pydantic import keys, unknown_key, validated
+from gameday.playbook._schedule import Schedule
 from gameday.playbook._text import HeadText, PlaybookText, SwitchText, Timing
 from gameday.playbook._variables import Substitution, effective
 
 if TYPE_CHECKING:
     from gameday.playbook._target import TargetFile
 
-_LATER = {"blast_radius": NOT_YET, "schedule": NOT_YET}
+_LATER = {"blast_radius": NOT_YET}
 
 
 def read(
@@ -78,6 +79,11 @@ def _sections(data: Data) -> dict[str, Data]:
     return found
 
 
+def read_schedule(written: Data, problems: Problems) -> Schedule | None:
+    """When it is due, in a playbook or in a target file."""
+    return None if written is None else validated(Schedule, present(written), ("schedule",), problems)
+
+
 def _playbook(
     sections: Mapping[str, Data],
     entries: Entries,
@@ -94,6 +100,7 @@ def _playbook(
     head = validated(HeadText, {name: sections[name] for name in keys(HeadText) if name in sections}, (), problems)
     stage, probes, guards, faults = entries.stage(), entries.probes(), entries.guards(), entries.faults()
     timing = validated(Timing, present(sections.get("timing", {})), ("timing",), problems)
+    schedule = read_schedule(sections.get("schedule"), problems)
     _checks.whole(sections, problems)
     _checks.faults(faults, problems)
     if timing is not None:
@@ -109,6 +116,7 @@ def _playbook(
         guards=guards,
         faults=faults,
         timing=timing,
+        schedule=schedule,
         source=source,
         hash=hashlib.sha256(raw).hexdigest(),
         dead_man_switch=switch,

@@ -73,6 +73,10 @@ def schema(
     whole = cast(Schema, PlaybookText.model_json_schema(by_alias=True, schema_generator=Generator))
     texts = mapping(whole["$defs"])
     defs: Schema = {**SHARED, **_EXPECT, "timing": {**mapping(spelled(texts["Timing"]))}}
+    defs["schedule"] = {
+        **mapping(spelled(texts["Schedule"])),
+        "anyOf": [{"required": ["cron"]}, {"required": ["dates"]}],
+    }
     sections: tuple[tuple[str, str, str, Mapping[str, type[Part]]], ...] = (
         ("stage", "stage step", "UseText", stages),
         ("probes", "probe", "ProbeText", probes),
@@ -82,6 +86,7 @@ def schema(
     properties = {name: spelled(one) for name, one in mapping(whole["properties"]).items()}
     properties["timing"] = {"$ref": "#/$defs/timing"}
     properties["dead_man_switch"] = mapping(spelled(texts["SwitchText"]))
+    properties["schedule"] = {"$ref": "#/$defs/schedule"}
     for section, kind, text, registry in sections:
         spoken = "probe" if kind == "guard" else kind
         parts = {f"{spoken} {uses}": _part(f"{spoken} {uses}", registry[uses]) for uses in registry}

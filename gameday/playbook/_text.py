@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from gameday.playbook._schedule import Schedule
 from gameday.sdk import Duration, Phase
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
@@ -235,3 +236,4 @@ class PlaybookText(HeadText):
     dead_man_switch: SwitchText | None = Field(
         None, description="Put everything back from AWS itself, should runner and watchdog both be dead."
     )
+    schedule: Schedule | None = Field(None, description="When gameday schedule runs it.")

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 from gameday.playbook import Timing, load
+from gameday.playbook._schedule import Schedule
 from gameday.playbook._text import GuardText, PlaybookText, ProbeText
 from gameday.sdk import Cause, format_duration, parse_duration
 
@@ -15,7 +16,7 @@ def test_the_example_is_a_sound_playbook(tmp_path: Path) -> None:
 
 
 def test_every_key_and_cause_is_written_about() -> None:
-    for model in (PlaybookText, ProbeText, GuardText, Timing):
+    for model in (PlaybookText, ProbeText, GuardText, Timing, Schedule):
         for name, field in model.model_fields.items():
             assert f"`{field.alias or name}" in PAGE, name
     assert [cause.value for cause in Cause] == re.findall(
