@@ -24,7 +24,7 @@ from gameday.stages.ec2_instance import Ec2Instance
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 PATIENCE = 100.0
-CRASH = Path(__file__).with_name("volume_crash.py")
+CRASH = Path(__file__).parents[1] / "crash" / "tripwire.py"
 PASSING = (
     "AttachTime",
     "StateReason",

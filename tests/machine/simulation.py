@@ -331,6 +331,7 @@ def _silent_drift(world: World) -> list[str]:
         for event in world.events
         if isinstance(event, StepClosed)
         and event.step in injected
+        and event.step in world.keys
         and event.closed is not Closed.DRIFTED
         and world.keys[event.step].foreign
         and event.at > world.keys[event.step].history[-1][0] + 2 * LONGEST_STALENESS

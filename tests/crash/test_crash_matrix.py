@@ -1,0 +1,206 @@
+"""Killed at every point of every shipped playbook; afterwards ``gameday rollback`` alone restores the whole account.
+
+The points are enumerated, not sampled: a run that is not killed writes down what it passes, and each of them is then
+the end of a run of its own. ``GAMEDAY_CRASH_MATRIX`` says which playbooks: ``all``, or names with commas between them.
+Without it a thin slice is taken: where AWS has been asked, or has done it, and nobody has heard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from deep_state import Witness
+
+from gameday.lab import LabProcess, start
+
+PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+TRIPWIRE = Path(__file__).with_name("tripwire.py")
+ASKED = os.environ.get("GAMEDAY_CRASH_MATRIX", "")
+CASES = {
+    "killswitch": ("killswitch", ()),
+    "killswitch-with-switch": ("killswitch", ()),
+    "schedule-deletion": ("schedule-deletion", ()),
+    "revoke-by-policy": ("revoke-by-policy", ()),
+    "revoke-by-iam": ("revoke-by-iam", ()),
+    "public-access-acl": ("public-access", ("how=acl",)),
+    "public-access-policy": ("public-access", ("how=policy",)),
+    "encrypt-root-volume": ("encrypt-root-volume", ()),
+    "authenticated-access": ("authenticated-access", ()),
+    "audit-trail": ("audit-trail", ()),
+}
+"""Every shipped playbook, with the values of variables that are worth a run of their own."""
+WHOLE = list(CASES) if ASKED == "all" else [name for name in ASKED.split(",") if name]
+SLICE = {
+    "killswitch-with-switch": ("answered DisableKey #1", "sent DisableKey #1", "sent CreateSchedule #1"),
+    "encrypt-root-volume": ("answered DetachVolume #1", "answered AttachVolume #1"),
+}
+PATIENCE = 120.0
+SWITCH = """
+dead_man_switch: {role: role/gameday-switch, margin: 1m}
+stage:
+  - uses: iam.role
+    with: {name: gameday-switch, trusts: scheduler.amazonaws.com, actions: ["kms:EnableKey", "kms:CancelKeyDeletion"]}
+"""
+
+
+def test_every_shipped_playbook_has_its_place() -> None:
+    assert {name for name, _ in CASES.values()} == {path.stem for path in PLAYBOOKS.glob("*.yaml")}
+
+
+class ForkServer:
+    """``tripwire.py --serve``: everything is imported once, and each command is a process of its own all the same."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GAMEDAY_", "XDG_"))}
+        self._process = subprocess.Popen(
+            [sys.executable, str(TRIPWIRE), "--serve"],
+            env={**kept, "HOME": str(place)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.said = place / "said"
+
+    def run(self, *words: str, **env: str) -> int:
+        """Run the command to its end, or to its crash; returns the exit code."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        clean = {"CRASH_AT": "", "CRASH_LOG": "", "GAMEDAY_JOURNAL": str(self._place / "journal.db"), **env}
+        where = {"cwd": str(self._place), "out": str(self.said), "err": f"{self.said}.errors"}
+        self._process.stdin.write(json.dumps({"words": words, "env": clean, **where}) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def tale(self) -> str:
+        """What the last command said."""
+        return "\n".join(Path(f"{self.said}{end}").read_text()[-1500:] for end in ("", ".errors"))
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+@dataclass
+class Matrix:
+    """One playbook on a lab of its own, killed again and again."""
+
+    name: str
+    place: Path
+    lab: LabProcess
+    server: ForkServer = field(init=False)
+    visited: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.server, self._witness = ForkServer(self.place), Witness(self.lab.url)
+        shipped, values = CASES[self.name]
+        self._words = ["run", str(self._quick(shipped)), "--target", f"lab={self.lab.url}"]
+        self._words += [word for value in values for word in ("--var", value)]
+
+    def _quick(self, shipped: str) -> Path:
+        """The shipped playbook, which holds nothing longer than needed and looks often."""
+        text = (PLAYBOOKS / f"{shipped}.yaml").read_text()
+        for slow, quick in (
+            ("hold: 5s", "hold: 0s"),
+            ("every: 1s", "every: 50ms"),
+            ("timing: {", "timing: {settle: 1s, "),
+        ):
+            text = text.replace(slow, quick)
+        if self.name.endswith("-with-switch"):
+            text = text.replace("\nstage:", SWITCH.rstrip(), 1).replace("stage:                     #", "#")
+        path = self.place / f"{shipped}.yaml"
+        path.write_text(text)
+        return path
+
+    def points(self) -> list[str]:
+        """What a run passes that is not killed; the second one, which finds its stage made."""
+        log = self.place / "points"
+        for env in ({}, {"CRASH_LOG": str(log)}):
+            assert self.server.run(*self._words, **env) == 0, self.server.tale()
+        self.found = self._witness.state()
+        return log.read_text().splitlines()
+
+    def visit(self, point: str) -> None:
+        """Kill a run there, roll back, and compare the whole account."""
+        for _ in range(3):  # threads take turns: a point may come once more or once less
+            code = self.server.run(*self._words, CRASH_AT=point)
+            if code == 137:
+                break
+            if code != 0:
+                self.wrong.append(f"{point}: exit code {code}: {self.server.tale()}")
+                return
+        else:
+            self.missed.append(point)
+            return
+        self.visited.append(point)
+        if point.startswith("sent "):  # let it land
+            time.sleep(0.1)
+        if self.server.run("rollback", "--all") != 0:
+            self.wrong.append(f"{point}: the rollback failed: {self.server.tale()}")
+        elif self.server.run("status", "--check") != 0:
+            self.wrong.append(f"{point}: something is open: {self.server.tale()}")
+        elif (now := self._witness.state()) != self.found:
+            changed = [f"+{line}" for line in now if line not in self.found]
+            changed += [f"-{line}" for line in self.found if line not in now]
+            self.wrong.append(f"{point}: {' '.join(changed) or 'less is there'}")
+
+    def report(self) -> str:
+        """How many points there were, and what came of them."""
+        missed = f", {len(self.missed)} not reached again ({', '.join(self.missed)})" if self.missed else ""
+        return f"{self.name}: {len(self.visited)} crash points visited, {len(self.wrong)} wrong{missed}"
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield tmp_path_factory.mktemp("crash")
+
+
+def tell(capsys: pytest.CaptureFixture[str], *lines: str) -> None:
+    with capsys.disabled():
+        sys.stdout.write("".join(f"\n[{line}]" for line in lines))
+
+
+def visited(name: str, place: Path, only: tuple[str, ...] = ()) -> Matrix:
+    (place / name).mkdir()
+    with start("instant") as lab:
+        matrix = Matrix(name, place / name, lab)
+        try:
+            points = matrix.points()
+            assert set(only) <= set(points), points
+            for point in only or points:
+                matrix.visit(point)
+        finally:
+            matrix.server.close()
+    return matrix
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", WHOLE)
+def test_wherever_it_is_killed_rollback_restores_the_account(
+    name: str, places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matrix = visited(name, places)
+    tell(capsys, matrix.report())
+    assert not matrix.wrong, "\n".join(matrix.wrong)
+    assert len(matrix.visited) > 10
+    assert len(matrix.missed) <= len(matrix.visited) // 10
+
+
+@pytest.mark.skipif(bool(WHOLE), reason="the whole matrix is asked for")
+def test_where_most_is_at_stake_rollback_restores_the_account(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadPoolExecutor(len(SLICE)) as pool:
+        found = list(pool.map(lambda one: visited(one[0], places, one[1]), SLICE.items()))
+    tell(capsys, *(matrix.report() for matrix in found))
+    assert not [wrong for matrix in found for wrong in matrix.wrong]
+    assert [matrix.visited for matrix in found] == [list(points) for points in SLICE.values()]
