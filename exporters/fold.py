@@ -14,18 +14,21 @@ from gameday.sdk import (
     Event,
     ExpectationBroken,
     ExpectationMet,
+    ForeignChange,
     GuardBreached,
     HoldReleased,
     HoldTaken,
     Interruption,
     LeakSeen,
     Note,
+    OthersWatched,
     Phase,
     PhaseEntered,
     PreflightChecked,
     ProbeObserved,
     RollbackFinished,
     RollbackStarted,
+    RunAbandoned,
     RunFinished,
     RunPrepared,
     RunStarted,
@@ -78,6 +81,11 @@ class RunView:
     breaches: list[GuardBreached] = field(default_factory=list)
     interruptions: list[Interruption] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    others: list[ForeignChange] = field(default_factory=list)
+    """What somebody else did to the run's resources."""
+    others_watched: OthersWatched | None = None
+    abandoned: str = ""
+    """Who decided that everything stays as it is, and why."""
     finished: RunFinished | None = None
     finished_later: bool = False
     """A rollback that was incomplete when the run ended has been completed since."""
@@ -280,6 +288,18 @@ class RunView:
     @_take.register
     def _(self, event: Note) -> None:
         self.notes.append(event)
+
+    @_take.register
+    def _(self, event: OthersWatched) -> None:
+        self.others_watched = event
+
+    @_take.register
+    def _(self, event: ForeignChange) -> None:
+        self.others.append(event)
+
+    @_take.register
+    def _(self, event: RunAbandoned) -> None:
+        self.abandoned = event.why
 
     @_take.register
     def _(self, event: RunFinished) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from exporters.fold import RunView
 from exporters.parts import KeyState
 from exporters.rows import Columns, evidence_row, probe_row, step_rows
-from exporters.text import clean, clock, fit, short, span
+from exporters.text import clean, clock, deed, fit, short, span
 from gameday.sdk import Phase
 
 _PHASE_STYLES = {Phase.FAULT: "bold white on red", Phase.ROLLBACK: "bold black on yellow"}
@@ -63,7 +63,8 @@ def frame(view: RunView, now: float, width: int, height: int) -> list[Text]:
     ]
     sections = [section for section in _sections(view, now, width) if section.rows]
     following = _next(view)
-    foot = [Text.assemble(("NEXT    ", "dim"), following)] if following else []
+    foot = _others(view)
+    foot += [Text.assemble(("NEXT    ", "dim"), following)] if following else []
     lines = _stack(head, sections, foot, height)
     for line in lines:
         line.truncate(width, overflow="ellipsis")
@@ -206,6 +207,22 @@ def _sections(view: RunView, now: float, width: int) -> list[Section]:
     opened = [step for step in view.steps.values() if step.changed_at is not None]
     urgent = {index for index, step in enumerate(opened) if step.open}
     return [*sections, Section("CHANGED", step_rows(opened), urgent, needed=phase is Phase.ROLLBACK)]
+
+
+def _others(view: RunView) -> list[Text]:
+    """Whether somebody else changed what the run holds: perhaps a real incident, and then this is the way out."""
+    if view.others:
+        change = view.others[-1]
+        more = f" and {len(view.others) - 1} more" if len(view.others) > 1 else ""
+        line = Text.assemble(("OTHERS  ", "bold red"), (f"{deed(change)}{more}", "bold red"))
+        abandon = f"gameday abandon {clean(view.run)} --reason …"
+        return [line, Text.assemble(("        leave it as it is with: ", "dim"), abandon)]
+    watched = view.others_watched
+    if watched is None or view.finished is not None:
+        return []
+    if not watched.ok:
+        return [Text.assemble(("OTHERS  ", "dim"), ("not watched: ", "yellow"), clean(watched.detail))]
+    return [Text.assemble(("OTHERS  no foreign change", "dim"), (f"  ({clean(watched.detail)})", "dim"))]
 
 
 def _check(name: str, detail: str, *, ok: bool) -> Text:

@@ -8,16 +8,18 @@ from typing import TextIO
 
 from exporters.fold import RunView
 from exporters.summary import summary
-from exporters.text import Sink, between, clean, count, short, span
+from exporters.text import Sink, between, clean, count, deed, short, span
 from gameday.sdk import (
     Event,
     ExpectationBroken,
     ExpectationMet,
     Exporter,
+    ForeignChange,
     GuardBreached,
     Interruption,
     LeakSeen,
     Note,
+    OthersWatched,
     Outcome,
     Phase,
     PhaseEntered,
@@ -25,6 +27,7 @@ from gameday.sdk import (
     ProbeObserved,
     RollbackFinished,
     RollbackStarted,
+    RunAbandoned,
     RunPrepared,
     RunStarted,
     Sealed,
@@ -185,6 +188,18 @@ class PlainLines(Exporter):
     @_line.register
     def _(self, event: Interruption) -> str:
         return f"{clean(event.why)}" + (" (ignored: rolling back already)" if event.ignored else "")
+
+    @_line.register
+    def _(self, event: OthersWatched) -> str:
+        return "" if event.ok else f"others' changes are NOT WATCHED: {clean(event.detail)}"
+
+    @_line.register
+    def _(self, event: ForeignChange) -> str:
+        return f"OTHERS: {deed(event)}; to leave it as it is: gameday abandon {clean(self._view.run)} --reason ..."
+
+    @_line.register
+    def _(self, event: RunAbandoned) -> str:
+        return f"ABANDONED, nothing is undone any more: {clean(event.why)}"
 
     @_line.register
     def _(self, event: Note) -> str:

@@ -31,6 +31,7 @@ from gameday.sdk import (
     Event,
     ExpectationMet,
     Exporter,
+    ForeignChange,
     Interval,
     LeakSeen,
     Observation,
@@ -236,6 +237,7 @@ class Metrics(Exporter):
             families.gauge("build_info").labels(clean(event.version)).set(1)
         # A series that begins at 0 shows its first increase.
         families.counter("rollback_failures_total").labels(playbook)
+        families.counter("foreign_changes_total").labels(playbook)
         for verdict in Verdict:
             families.counter("run_verdicts_total").labels(playbook, verdict.value)
         for outcome in _OUTCOMES.values():
@@ -284,6 +286,10 @@ class Metrics(Exporter):
     @_count.register
     def _(self, event: LeakSeen, view: RunView, playbook: str, wall: float) -> None:
         self._families.counter("leaks_total").labels(playbook, clean(event.probe)).inc(1, {"run": view.run})
+
+    @_count.register
+    def _(self, event: ForeignChange, view: RunView, playbook: str, wall: float) -> None:
+        self._families.counter("foreign_changes_total").labels(playbook).inc()
 
     @_count.register
     def _(self, event: UndoTried, view: RunView, playbook: str, wall: float) -> None:

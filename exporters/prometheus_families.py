@@ -155,6 +155,12 @@ FAMILIES = (
         _BOOK,
         "How many schedules in AWS will put things back by themselves: made, read back, and not yet deleted.",
     ),
+    Family(
+        "foreign_changes_total",
+        "counter",
+        _BOOK,
+        "Changes by others to what a run held, as CloudTrail or a read showed them.",
+    ),
     Family("leaks_total", "counter", _PROBE, "Looks that succeeded after the effect had been seen."),
     Family("guard_fails", "gauge", _PROBE, "How many of a guard's last looks failed."),
     Family("guard_fails_limit", "gauge", _PROBE, "With how many of them the guard ends the fault."),

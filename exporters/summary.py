@@ -7,7 +7,7 @@ from rich.text import Text
 
 from exporters.fold import RunView
 from exporters.parts import ProbeView, StepView
-from exporters.text import between, clean, count, pad, short, span
+from exporters.text import between, clean, count, deed, pad, short, span
 from gameday.sdk import Outcome, Phase, TrailRecord, Verdict
 
 VERDICT_STYLES = {
@@ -129,6 +129,7 @@ def _reasons(view: RunView) -> list[Text]:
 def _facts(view: RunView, width: int) -> list[Text]:
     lines = [_labelled("rollback", _rollback(view))] if view.rollback is not None else []
     lines += [_labelled(label, text) for label, text in map(_closed, view.steps.values()) if text]
+    lines += [_labelled("others", deed(change)) for change in view.others[-_RECORDS:]]
     records = [record for probe in view.probes.values() for record in probe.records.values()]
     for record in records[:_RECORDS]:
         lines += _evidence(record, width)

@@ -9,7 +9,7 @@ from typing import TextIO
 from rich.cells import cell_len
 from rich.text import Text
 
-from gameday.sdk import Interval
+from gameday.sdk import ForeignChange, Interval
 
 HARMLESS = "\N{REPLACEMENT CHARACTER}"
 # Cc holds the escape sequences; Cf the marks that reverse or hide text; Zl and Zp break lines; Cs cannot be encoded.
@@ -86,6 +86,13 @@ def short(resource: str) -> str:
     if parts[2] == "kms" and name.startswith("key/") and len(name) > 16:
         return name[:12] + "…"
     return name
+
+
+def deed(change: ForeignChange) -> str:
+    """What somebody else did: who, what, to which resource, and when on the run's clock."""
+    who = clean(short(change.who)) or "somebody else"
+    when = f" at {clock(change.changed)}" if change.changed >= 0 else ""
+    return f"{who}: {clean(change.what)} on {clean(short(change.resource))}{when} ({clean(change.source)})"
 
 
 def count(number: int, one: str, many: str = "") -> str:

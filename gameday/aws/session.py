@@ -152,6 +152,10 @@ class Session:
                 self._boto.append(self._new_boto())
             return self._boto[0]
 
+    def may_change(self) -> bool:
+        """What the fence says now."""
+        return self._fence()
+
     def anonymous(self) -> Session:
         """The same AWS as nobody: its requests carry no signature."""
         return self._as(None)

@@ -13,8 +13,10 @@ from queue import Empty, SimpleQueue
 
 from gameday.engine.job import Job, Target, undoers
 from gameday.engine.looks import Looks
+from gameday.engine.onlookers import Onlookers
 from gameday.engine.plan import Plan
 from gameday.engine.prepare import prepare
+from gameday.engine.pulse import Heart
 from gameday.engine.stream import Stream
 from gameday.engine.writer import JournalWriter
 from gameday.errors import GamedayError
@@ -31,6 +33,7 @@ from gameday.machine.commands import (
     ReleaseHold,
     Reopen,
     Sample,
+    StandDown,
     StepCommand,
     TakeHold,
 )
@@ -47,7 +50,6 @@ from gameday.machine.inputs import (
 )
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import StepHands
-from gameday.rollback.recovery import HEARTBEAT
 from gameday.sdk import AnyEvent, Phase, PhaseEntered, RunFinished, RunStarted, Switch, Verdict
 
 log = logging.getLogger(__name__)
@@ -82,7 +84,8 @@ class Control(threading.Thread):
         self._plan: Plan | None = None
         self._hands: StepHands | None = None
         self._looks: Looks | None = None
-        self._beaten = 0.0
+        self._heart = Heart(job.journal, job.run, self._post, self._clock)
+        self._onlookers: Onlookers | None = None
 
     def signalled(self, name: str) -> None:
         """Tell the run of a signal; called from the main thread."""
@@ -107,7 +110,7 @@ class Control(threading.Thread):
 
     def _drive(self) -> None:
         job = self._job
-        self._writer.write(lambda journal: journal.open_run(job.run, job.playbook.name, self._owner))
+        self._writer.write(lambda journal: journal.open_run(job.run, job.playbook.name, self._owner), self._heart.start)
         self._stream.emit(
             RunStarted(
                 run=job.run,
@@ -123,7 +126,6 @@ class Control(threading.Thread):
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         while self._state.stage is not Stage.DONE:
             self._turn(self._next_input())
-            self._beat()
 
     def _next_input(self) -> Input:
         try:
@@ -139,11 +141,6 @@ class Control(threading.Thread):
         self._state, commands = handle(self._state, event)
         for command in commands:
             self._carry_out(command)
-
-    def _beat(self) -> None:
-        if self._clock() - self._beaten >= HEARTBEAT:
-            self._beaten = self._clock()
-            self._writer.write(lambda journal: journal.pulse(self._job.run))
 
     def _prepare(self) -> None:
         job = self._job
@@ -165,7 +162,12 @@ class Control(threading.Thread):
             return
         inject_as = target.session.but(fence=self._may_inject)
         self._hands = StepHands(plan.steps, inject_as, undoers(target), self._post, self._clock)
-        self._looks = Looks(plan.probes, plan.identities, target.session, self._post, self._clock)
+        look_as = target.session.but(fence=lambda: self._state.may_look(self._clock()))
+        self._looks = Looks(plan.probes, plan.identities, look_as, self._post, self._clock)
+        self._onlookers = Onlookers(
+            target.session, plan.steps, lambda: self._state, self._post, self._clock, self._tell
+        )
+        self._onlookers.start()
         self._stream.emit(plan.prepared)
         self._post(Prepared(self._clock(), plan.spec))
 
@@ -179,7 +181,7 @@ class Control(threading.Thread):
                 since = now - datetime.fromisoformat(str(armed.before["captured_at"]))
                 if since.total_seconds() + state.spec.timing.max_fault >= switch.after:
                     return False
-        return state.stage is Stage.INJECTING
+        return state.may_inject(self._clock())
 
     def _carry_out(self, command: Command) -> None:
         match command:
@@ -195,6 +197,8 @@ class Control(threading.Thread):
                 self._looks.cancel(command.sample)
             case ReleaseHold():
                 self._release(command.resource)
+            case StandDown():
+                pass  # the steps are closed as abandoned: nothing in the journal is open any more
             case Finish():
                 self.exit_code = command.exit_code
             case StepCommand():
@@ -303,6 +307,9 @@ class Control(threading.Thread):
 
     def _wind_up(self) -> None:
         """Let the journal and the listeners finish, within limits."""
+        self._heart.stop()
+        if self._onlookers is not None:
+            self._onlookers.stop()
         if not self._writer.flush(JOURNAL_MAY_TAKE):
             log.error("the journal at %s does not hold all of this run", self._job.journal.place)
         self._stream.close(EXPORTERS_MAY_TAKE)

@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 def look_once(probe: Probe, name: str, session: Session, role: str, stop: threading.Event) -> Observation | None:
     """One look, whatever the probe does; None when it was stopped. ``role`` is who looks, ``""`` the session itself."""
     try:
-        aws = (session.as_role(role) if role else session).but(stopping=stop, fence=lambda: not stop.is_set())
-        return probe.observe(aws)
+        fence = session.may_change
+        aws = session.as_role(role) if role else session
+        return probe.observe(aws.but(stopping=stop, fence=lambda: fence() and not stop.is_set()))
     except Interrupted:
         return None
     except Exception as error:  # a probe's own bug is a finding about the probe, and must not end the run

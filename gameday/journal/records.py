@@ -11,7 +11,7 @@ from gameday.journal.owner import Owner
 from gameday.sdk import AnyEvent, Closed, RunFinished, Sealed, TargetFacts
 
 SILENCE = 60.0
-"""Seconds without a heartbeat (one every five) after which a run on another machine counts as dead."""
+"""Seconds without a heartbeat (two a second) after which a run on another machine counts as dead."""
 
 
 def seconds_since(at: str, now: datetime) -> float:

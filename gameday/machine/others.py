@@ -48,7 +48,8 @@ def _gone(turn: Turn, event: Pulsed) -> list[str]:
 
 def on_seen(turn: Turn, event: OthersSeen) -> None:
     """Say it loudly, once; it holds up nothing, and whoever sees it can abandon the run."""
-    if not _first(turn, f"{event.who} {event.what} {event.resource} {event.changed}"):
+    when = event.changed if event.who else ""  # a state may be read again and again, a call is made once
+    if not _first(turn, f"{event.who} {event.what} {event.resource} {when}"):
         return
     turn.emit(
         ForeignChange(

@@ -11,6 +11,7 @@ from gameday.journal import Abandon, Journal, RunRecord, StepState
 from gameday.machine.commands import CloseStep
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
+from gameday.machine.state import LEASE
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import Clock
 from gameday.sdk import (
@@ -27,8 +28,8 @@ from gameday.sdk import (
 )
 
 BY = "gameday rollback"
-HEARTBEAT = 5.0
-"""A run may have lived, and called, for so long after it last said that it is alive; seconds."""
+HEARTBEAT = LEASE
+"""A run may have lived, and called, for so long after the journal last heard of it; seconds."""
 
 
 def recover(

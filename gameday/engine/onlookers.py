@@ -1,0 +1,141 @@
+"""The onlookers: what other people do to the run's resources while it is on, from CloudTrail and from reads.
+
+They look gently, they hold up nothing, and what they cannot see they say.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from gameday.machine import Run, Stage
+from gameday.machine.inputs import OthersSeen
+from gameday.machine.state import Armed, Readiness
+from gameday.rollback.hands import Clock, Post
+from gameday.sdk import AWS, AnyEvent, Drifted, OthersWatched, Restored, Step, TrailRecord
+
+log = logging.getLogger(__name__)
+
+EVERY = 2.0
+"""Seconds between two looks, each of one resource in turn: LookupEvents allows an account two requests a second, and
+the run's evidence and other runs need them too."""
+SEEN_EVERYWHERE = 5.0
+"""Seconds after an inject from which on a read is asked for; "normally a few seconds", says KMS of its state."""
+SLOWEST = 60.0
+"""Seconds between two looks where CloudTrail throttles."""
+
+
+class Onlookers(threading.Thread):
+    """Watches the resources of one run, on a thread of its own.
+
+    Parameters
+    ----------
+    aws: the run's session; nothing is changed with it.
+    steps: the undo steps by id.
+    state: gives the run as it stands.
+    post: takes what was seen.
+    clock: the run's steady clock.
+    tell: takes the event that says whether anything can be seen.
+    """
+
+    def __init__(
+        self,
+        aws: AWS,
+        steps: Mapping[str, Step],
+        state: Callable[[], Run],
+        post: Post,
+        clock: Clock,
+        tell: Callable[[AnyEvent], None],
+    ) -> None:
+        super().__init__(name="onlookers", daemon=True)
+        self._aws, self._steps, self._state = aws, steps, state
+        self._post, self._clock, self._tell = post, clock, tell
+        self._over = threading.Event()
+        self._began = datetime.now(UTC).timestamp() - clock()
+        self._watching: bool | None = None
+        self._pause = EVERY
+        self._suspicious: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Look until the run ends."""
+        resources = tuple(dict.fromkeys(step.resource for step in self._steps.values()))
+        turn = 0
+        while resources and not self._over.wait(self._pause):
+            resource = resources[turn % len(resources)]
+            turn += 1
+            try:
+                if self._watching is not False:
+                    self._look_up(resource)
+                self._read(resource)
+            except Exception:  # an onlooker's own bug must not reach the run
+                log.exception("the onlookers failed on %s", resource)
+
+    def stop(self) -> None:
+        """End after the look that is under way."""
+        self._over.set()
+
+    # CloudTrail
+
+    def _look_up(self, resource: str) -> None:
+        records: list[TrailRecord] = []
+        with self._aws.answering() as answer:
+            page = self._aws.client("cloudtrail").lookup_events(
+                LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": name_in_trail(resource)}],
+                StartTime=self._aws.started.replace(microsecond=0),
+            )
+            records = [TrailRecord.parse(event.get("CloudTrailEvent", "{}")) for event in page["Events"]]
+        if answer.ok:
+            self._pause = EVERY
+            self._say(ok=True)
+            for record in foreign(records, self._aws.run):
+                changed = record.time.timestamp() - self._began
+                if changed < 0:  # records carry whole seconds: this may be from before the run
+                    continue
+                seen = OthersSeen(self._clock(), resource, record.principal, record.name, changed, "CloudTrail")
+                self._post(seen)
+        elif answer.cause in ("access_denied", "credentials", "invalid"):
+            self._say(ok=False, why=f"cloudtrail:LookupEvents was refused ({answer.code or answer.cause})")
+        else:  # throttled or silent: it may come back
+            self._pause = min(self._pause * 2, SLOWEST)
+
+    def _say(self, *, ok: bool, why: str = "") -> None:
+        if self._watching is not ok:
+            self._watching = ok
+            detail = why or "CloudTrail, some minutes late"
+            self._tell(OthersWatched(at=self._clock(), ok=ok, detail=detail))
+
+    # Reads
+
+    def _read(self, resource: str) -> None:
+        """In the fault: a resource that does not read as we left it was changed by somebody."""
+        for armed in _injected(self._state(), resource, self._clock()):
+            found = self._steps[armed.spec.id].read_back(self._aws, armed.before)
+            said = ""
+            if isinstance(found, Restored):
+                said = f"reads as restored, though this run has not undone it: {found.detail}"
+            elif isinstance(found, Drifted):
+                said = found.detail
+            # One read may be stale or come from another front-end: it is believed when the next says the same.
+            if said and self._suspicious.get(armed.spec.id) == said and self._state().stage is Stage.FAULT:
+                self._post(OthersSeen(self._clock(), resource, "", said, self._clock(), "read"))
+            self._suspicious[armed.spec.id] = said
+
+
+def foreign(records: list[TrailRecord], run: str) -> Iterator[TrailRecord]:
+    """The changes that were not made by this run, nor by those who finish its rollback, oldest first."""
+    return (record for record in reversed(records) if record.changed and f"gameday/{run}" not in record.user_agent)
+
+
+def name_in_trail(resource: str) -> str:
+    """How CloudTrail's event history names a resource: a key by its ARN, everything else by its name or id."""
+    return resource if ":kms:" in resource else resource.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+
+
+def _injected(run: Run, resource: str, now: float) -> list[Armed]:
+    """The faults' steps on a resource whose change is made, and has had the time to be seen everywhere."""
+    if run.stage is not Stage.FAULT or run.fault_at is None:
+        return []
+    steps = (run.steps[spec.id] for spec in run.spec.fault_steps if spec.resource == resource)
+    return [s for s in steps if s.readiness is Readiness.INJECTED and now >= s.asked + SEEN_EVERYWHERE]
