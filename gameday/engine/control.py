@@ -164,9 +164,7 @@ class Control(threading.Thread):
         self._hands = StepHands(plan.steps, inject_as, undoers(target), self._post, self._clock)
         look_as = target.session.but(fence=lambda: self._state.may_look(self._clock()))
         self._looks = Looks(plan.probes, plan.identities, look_as, self._post, self._clock)
-        self._onlookers = Onlookers(
-            target.session, plan.steps, lambda: self._state, self._post, self._clock, self._tell
-        )
+        self._onlookers = Onlookers(target.session, plan.steps, lambda: self._state, self._post, self._clock)
         self._onlookers.start()
         self._stream.emit(plan.prepared)
         self._post(Prepared(self._clock(), plan.spec))

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from gameday.machine import Run, Stage
-from gameday.machine.inputs import OthersSeen
+from gameday.machine.inputs import OthersSeen, OthersWatching
 from gameday.machine.state import Armed, Readiness
 from gameday.rollback.hands import Clock, Post
-from gameday.sdk import AWS, AnyEvent, Drifted, OthersWatched, Restored, Step, TrailRecord
+from gameday.sdk import AWS, Drifted, Restored, Step, TrailRecord
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ class Onlookers(threading.Thread):
     state: gives the run as it stands.
     post: takes what was seen.
     clock: the run's steady clock.
-    tell: takes the event that says whether anything can be seen.
     """
 
     def __init__(
@@ -47,11 +46,10 @@ class Onlookers(threading.Thread):
         state: Callable[[], Run],
         post: Post,
         clock: Clock,
-        tell: Callable[[AnyEvent], None],
     ) -> None:
         super().__init__(name="onlookers", daemon=True)
         self._aws, self._steps, self._state = aws, steps, state
-        self._post, self._clock, self._tell = post, clock, tell
+        self._post, self._clock = post, clock
         self._over = threading.Event()
         self._began = datetime.now(UTC).timestamp() - clock()
         self._watching: bool | None = None
@@ -104,7 +102,7 @@ class Onlookers(threading.Thread):
         if self._watching is not ok:
             self._watching = ok
             detail = why or "CloudTrail, some minutes late"
-            self._tell(OthersWatched(at=self._clock(), ok=ok, detail=detail))
+            self._post(OthersWatching(self._clock(), ok, detail))
 
     # Reads
 

@@ -121,8 +121,12 @@ class Signalled(Input):
     name: str
 
 
+class FromOthers(Input):
+    """Base of what other people say to a run, or do to its resources."""
+
+
 @dataclass(frozen=True, slots=True)
-class Pulsed(Input):
+class Pulsed(FromOthers):
     """The journal answered the run's pulse: the run is known to live, and this is what others say to it.
 
     Parameters
@@ -140,7 +144,15 @@ class Pulsed(Input):
 
 
 @dataclass(frozen=True, slots=True)
-class OthersSeen(Input):
+class OthersWatching(FromOthers):
+    """From now on other people's changes can be seen, or they cannot, and why."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class OthersSeen(FromOthers):
     """Somebody else changed one of the run's resources.
 
     Parameters

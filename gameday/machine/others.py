@@ -6,16 +6,29 @@ from dataclasses import replace
 from math import inf
 
 from gameday.machine import way_back
-from gameday.machine.inputs import OthersSeen, Pulsed
+from gameday.machine.inputs import FromOthers, OthersSeen, OthersWatching, Pulsed
 from gameday.machine.state import LEASE, TOUCHED
 from gameday.machine.turn import Turn
-from gameday.sdk import ForeignChange
+from gameday.sdk import ForeignChange, OthersWatched
 
 CLOUDTRAIL_GRAIN = 1.0
 """Seconds; CloudTrail's records carry whole ones."""
 
 
-def on_pulse(turn: Turn, event: Pulsed) -> None:
+def hear(turn: Turn, event: FromOthers) -> None:
+    """Take in what others say or do."""
+    match event:
+        case Pulsed():
+            _on_pulse(turn, event)
+        case OthersSeen():
+            _on_seen(turn, event)
+        case OthersWatching():
+            turn.emit(OthersWatched(at=turn.now, ok=event.ok, detail=event.detail))
+        case _:
+            pass
+
+
+def _on_pulse(turn: Turn, event: Pulsed) -> None:
     """The journal answered: the lease is renewed, and whoever wants this run to end is heard."""
     turn.run = replace(turn.run, leased_until=max(event.asked + LEASE, _known(turn.run.leased_until)))
     if event.abandoned and _first(turn, f"abandoned {event.abandoned}"):
@@ -46,7 +59,7 @@ def _gone(turn: Turn, event: Pulsed) -> list[str]:
     return sorted(held - event.holds)
 
 
-def on_seen(turn: Turn, event: OthersSeen) -> None:
+def _on_seen(turn: Turn, event: OthersSeen) -> None:
     """Say it loudly, once; it holds up nothing, and whoever sees it can abandon the run."""
     when = event.changed if event.who else ""  # a state may be read again and again, a call is made once
     if not _first(turn, f"{event.who} {event.what} {event.resource} {when}"):

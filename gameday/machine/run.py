@@ -13,16 +13,15 @@ from gameday.machine.expectation import Standing
 from gameday.machine.inputs import (
     ArmRefused,
     Captured,
+    FromOthers,
     Held,
     Injected,
     InjectRefused,
     Input,
     Intended,
     Observed,
-    OthersSeen,
     Prepared,
     PrepareFailed,
-    Pulsed,
     Rehearsed,
     Signalled,
     StepInput,
@@ -63,10 +62,8 @@ def _take_in(turn: Turn, event: Input) -> None:
             way_back.interrupt(turn, event.name, hurry=True)
         case SurroundingsFailed():
             way_back.give_way(turn, event.why)
-        case Pulsed():
-            others.on_pulse(turn, event)
-        case OthersSeen():
-            others.on_seen(turn, event)
+        case FromOthers():
+            others.hear(turn, event)
         case _:
             pass
 
