@@ -14,15 +14,13 @@ from gameday.machine import Run, Stage
 from gameday.machine.inputs import OthersSeen, OthersWatching
 from gameday.machine.state import Armed, Readiness
 from gameday.rollback.hands import Clock, Post
-from gameday.sdk import AWS, Drifted, Restored, Step, TrailRecord
+from gameday.sdk import AWS, Drifted, Restored, Step, StillOurs, TrailRecord
 
 log = logging.getLogger(__name__)
 
 EVERY = 2.0
 """Seconds between two looks, each of one resource in turn: LookupEvents allows an account two requests a second, and
 the run's evidence and other runs need them too."""
-SEEN_EVERYWHERE = 5.0
-"""Seconds after an inject from which on a read is asked for; "normally a few seconds", says KMS of its state."""
 SLOWEST = 60.0
 """Seconds between two looks where CloudTrail throttles."""
 
@@ -54,6 +52,7 @@ class Onlookers(threading.Thread):
         self._began = datetime.now(UTC).timestamp() - clock()
         self._watching: bool | None = None
         self._pause = EVERY
+        self._in_place: set[str] = set()
         self._suspicious: dict[str, str] = {}
 
     def run(self) -> None:
@@ -108,10 +107,12 @@ class Onlookers(threading.Thread):
 
     def _read(self, resource: str) -> None:
         """In the fault: a resource that does not read as we left it was changed by somebody."""
-        for armed in _injected(self._state(), resource, self._clock()):
+        for armed in _injected(self._state(), resource):
             found = self._steps[armed.spec.id].read_back(self._aws, armed.before)
             said = ""
-            if isinstance(found, Restored):
+            if isinstance(found, StillOurs):
+                self._in_place.add(armed.spec.id)
+            if isinstance(found, Restored) and armed.spec.id in self._in_place:  # else the inject may be late
                 said = f"reads as restored, though this run has not undone it: {found.detail}"
             elif isinstance(found, Drifted):
                 said = found.detail
@@ -131,9 +132,9 @@ def name_in_trail(resource: str) -> str:
     return resource if ":kms:" in resource else resource.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
 
 
-def _injected(run: Run, resource: str, now: float) -> list[Armed]:
-    """The faults' steps on a resource whose change is made, and has had the time to be seen everywhere."""
+def _injected(run: Run, resource: str) -> list[Armed]:
+    """The faults' steps on a resource whose change was made, or may have been."""
     if run.stage is not Stage.FAULT or run.fault_at is None:
         return []
     steps = (run.steps[spec.id] for spec in run.spec.fault_steps if spec.resource == resource)
-    return [s for s in steps if s.readiness is Readiness.INJECTED and now >= s.asked + SEEN_EVERYWHERE]
+    return [s for s in steps if s.readiness is Readiness.INJECTED]

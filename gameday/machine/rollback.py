@@ -121,6 +121,11 @@ def begin(steps: tuple[Undoing, ...], now: float, timing: Timing) -> tuple[Rollb
     return _advance(rollback, now, [])
 
 
+def join(rollback: Rollback, steps: tuple[Undoing, ...], now: float) -> tuple[Rollback, list[Command]]:
+    """Let more steps take part in a rollback that is under way, until its deadline."""
+    return _advance(replace(rollback, steps=(*rollback.steps, *steps)), now, [])
+
+
 def handle(rollback: Rollback, event: Input) -> tuple[Rollback, list[Command]]:
     """Take an input into account; inputs that are not for the rollback only let time pass."""
     out: list[Command] = []

@@ -216,6 +216,13 @@ class Run:
         asked = [step.asked for step in self.steps.values() if step.readiness in WAITING]
         return min(asked, default=inf) + PATIENCE if early else inf
 
+    def hurries_at(self) -> float:
+        """When a rollback of the faults alone takes in what invasive probes changed: half of its time is over."""
+        back = self.rollback
+        if back is None or self.stage is not Stage.ROLLBACK or self.hurry or len(self.open_steps) <= len(back.open):
+            return inf
+        return back.started + self.spec.timing.rollback_within / 2
+
     def free_at(self) -> float:
         """From when on no unanswered call of ours can land under somebody else's hold."""
         return max((step.free_at for step in self.steps.values()), default=0.0)
@@ -240,5 +247,5 @@ def wake_at(run: Run) -> float:
         moments.append(run.leased_until)
     moments.append(run.patience_ends())
     if run.rollback is not None and run.stage in (Stage.ROLLBACK, Stage.RESTORING):
-        moments.append(run.rollback.wake_at() if run.rollback.open else run.free_at())
+        moments += [run.rollback.wake_at(), run.hurries_at()] if run.rollback.open else [run.free_at()]
     return min(moments, default=inf)

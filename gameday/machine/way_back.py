@@ -13,6 +13,7 @@ from gameday.sdk import (
     Closed,
     HoldReleased,
     Interruption,
+    Note,
     Phase,
     PhaseEntered,
     RollbackFinished,
@@ -114,13 +115,16 @@ def rolling_back(turn: Turn) -> None:
     assert back is not None
     _note_closed(turn, back)
     first = turn.run.stage is Stage.ROLLBACK
+    if first and back.open:
+        back = _hurry_up(turn, back)
     if back.open and not back.expired(turn.now):
         return
     if first or back.open:
         seconds, open_ = turn.now - back.started, back.sentences()
         turn.emit(RollbackFinished(at=turn.now, seconds=seconds, complete=not open_, open=open_))
     if back.open:
-        _out_of_time(turn, back)
+        turn.ending(open=tuple(_sentence(step, back) for step in turn.run.open_steps))
+        finish(turn)
     elif first and not turn.run.hurry and turn.run.fault_at is not None and not back.drifted:
         sampling.enter(turn, Phase.RECOVERY, Stage.RECOVERY, since=back.started)
     elif first:
@@ -141,15 +145,23 @@ def _note_closed(turn: Turn, back: rollback.Rollback) -> None:
             turn.ending(left=(*turn.run.ending.left, f"{step.spec.uses} on {step.spec.resource}"))
 
 
-def _out_of_time(turn: Turn, back: rollback.Rollback) -> None:
-    """Say what is still open; but what invasive probes changed has a turn first, and the faults another with it."""
-    if turn.run.stage is Stage.ROLLBACK and len(turn.run.open_steps) > len(back.open):
-        within = turn.run.spec.timing.rollback_within
-        turn.ending(interrupted=turn.run.ending.interrupted or f"the rollback was not over within {within:g} s")
-        restore(turn)
-        return
-    turn.ending(open=tuple(_sentence(step, back) for step in turn.run.open_steps))
-    finish(turn)
+def _hurry_up(turn: Turn, back: rollback.Rollback) -> rollback.Rollback:
+    """Half of the time is over and a fault is still open: what invasive probes changed has its turn now.
+
+    Else the key that cannot be put back would keep the instance stopped too, untried.
+    """
+    if turn.now < turn.run.hurries_at():
+        return back
+    why = f"the rollback is not over after half of its {turn.run.spec.timing.rollback_within:g} s"
+    turn.fail(why)
+    turn.emit(Note(at=turn.now, text=f"{why}; what invasive probes changed is put back with it"))
+    turn.run = replace(turn.run, hurry=True)
+    going = {step.spec.id for step in back.steps}
+    late = [step for step in turn.run.open_steps if step.spec.id not in going]
+    back, out = rollback.join(back, tuple(step.undoing(turn.now, turn.run.spec.timing) for step in late), turn.now)
+    turn.out += out
+    turn.run = replace(turn.run, rollback=back)
+    return back
 
 
 def _sentence(step: Armed, back: rollback.Rollback) -> str:
@@ -160,7 +172,7 @@ def _sentence(step: Armed, back: rollback.Rollback) -> str:
 def _after_restore(turn: Turn) -> None:
     ending = turn.run.ending
     evidence = any(Phase.EVIDENCE in probe.expect for probe in turn.run.spec.probes)
-    if ending.interrupted or ending.refused or ending.abandoned or not evidence:
+    if turn.run.hurry or ending.refused or ending.abandoned or not evidence:
         finish(turn)
     else:
         sampling.enter(turn, Phase.EVIDENCE, Stage.EVIDENCE)

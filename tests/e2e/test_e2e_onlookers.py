@@ -74,19 +74,6 @@ def someone_elses_call_on_the_key_is_said_at_once(scene: Scene) -> None:
     scene.assert_restored()
 
 
-def a_key_that_someone_else_enables_in_the_fault_is_noticed_by_reading(scene: Scene) -> None:
-    world, gate = scene.world(), scene.gate(open_=True)
-    run = scene.start(world, gate=gate)
-    run.wait("step_injected")
-    scene.aws.kms.enable_key(KeyId=world.key)
-    run.wait("foreign_change", source="read")
-    gate.end_fault()
-    run.wait("rollback_finished")
-    gate.end_recovery()
-    assert run.end() in (1, 4), run.tale()
-    scene.assert_restored()
-
-
 def a_run_whose_hold_is_gone_ends_itself(scene: Scene) -> None:
     world = scene.world()
     run = scene.start(world, gate=scene.gate(open_=True))
@@ -103,7 +90,6 @@ STORIES: list[Story] = [
     a_halt_rolls_back_within_a_second_and_refuses_until_it_is_ended,
     an_abandoned_run_leaves_the_key_off_and_lets_go,
     someone_elses_call_on_the_key_is_said_at_once,
-    a_key_that_someone_else_enables_in_the_fault_is_noticed_by_reading,
     a_run_whose_hold_is_gone_ends_itself,
 ]
 
