@@ -158,7 +158,8 @@ def hurry() -> None:
 
 def serve() -> None:
     """Fork a process for each request; nothing here may have threads or sockets of its own."""
-    from gameday.aws.session import LAB_KEYS, Session
+    from gameday.aws.made import LAB_KEYS
+    from gameday.aws.session import Session
     from gameday.cli import rollback, run, target_options  # noqa: F401 - imported once for all
 
     warm = Session(region="us-east-1", run="warm", endpoint="http://127.0.0.1:9", keys=LAB_KEYS)
