@@ -41,6 +41,8 @@ class Watch:
     last_old: float | None = None
     definite: int = 0
     why: str = ""
+    cause: str = ""
+    """Of the last contrary look."""
     inconclusive: bool = False
 
     def seen(self, asked: float, answered: float, observation: Observation) -> Watch:
@@ -50,6 +52,7 @@ class Watch:
         if observation.outcome is Outcome.UNKNOWN:
             return self
         watch = replace(self, definite=self.definite + 1, last_old=asked, why=describe(observation))
+        watch = replace(watch, cause=str(observation.cause))
         if self.standing is Standing.BROKEN:
             return self
         if answered >= self.limit or self.expect.within == 0:

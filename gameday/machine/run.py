@@ -30,7 +30,7 @@ from gameday.machine.inputs import (
 from gameday.machine.state import LEASE, PATIENCE, WAITING, Armed, Readiness, Run, Stage
 from gameday.machine.turn import Turn
 from gameday.machine.way_back import ROLLING_BACK
-from gameday.sdk import OK_CAUSES, Phase
+from gameday.sdk import OK_CAUSES, Cause, Phase
 
 
 def handle(run: Run, event: Input) -> tuple[Run, list[Command]]:
@@ -150,6 +150,8 @@ def _baseline(turn: Turn) -> None:
     run = turn.run
     if why := sampling.breached(turn):
         way_back.refuse(turn, why)
+    elif run.standing(Standing.BROKEN) and _is_the_experiment(run):
+        way_back.restore(turn)
     elif run.standing(Standing.BROKEN):
         found = (*run.ending.failures, *run.ending.doubts)
         turn.ending(failures=(), doubts=())
@@ -164,6 +166,15 @@ def _baseline(turn: Turn) -> None:
         way_back.restore(turn)
     else:
         turn.run = replace(run, stage=Stage.INJECTING)
+
+
+def _is_the_experiment(run: Run) -> bool:
+    """Whether what broke in the baseline has failed: nothing is to be broken later, so there it is put to the test.
+
+    Who could not ask at all, for want of credentials, has tested nothing.
+    """
+    broken = [watch for watch in run.watches.values() if watch.standing is Standing.BROKEN and not watch.inconclusive]
+    return not run.spec.fault_steps and any(watch.cause != Cause.CREDENTIALS for watch in broken)
 
 
 def _injecting(turn: Turn) -> None:

@@ -172,7 +172,8 @@ def _put(turn: Turn, probe: str, old: Watch, new: Watch) -> None:
     if new.standing is Standing.MET and new.interval is not None:
         turn.emit(ExpectationMet(probe=probe, phase=phase, cause=new.met_cause, interval=new.interval))
     elif new.standing is Standing.BROKEN:
-        doubt = new.inconclusive or phase is Phase.EVIDENCE
+        # Without a fault the expectations are the experiment, and a trail that answers and holds no record has failed.
+        doubt = new.inconclusive or (phase is Phase.EVIDENCE and bool(turn.run.spec.fault_steps))
         why = f"{probe} in {phase}: {new.why}"
         turn.emit(ExpectationBroken(probe=probe, phase=phase, at=turn.now, why=new.why, inconclusive=doubt))
         turn.fail(why, inconclusive=doubt)

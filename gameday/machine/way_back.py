@@ -172,7 +172,8 @@ def _sentence(step: Armed, back: rollback.Rollback) -> str:
 def _after_restore(turn: Turn) -> None:
     ending = turn.run.ending
     evidence = any(Phase.EVIDENCE in probe.expect for probe in turn.run.spec.probes)
-    if turn.run.hurry or ending.refused or ending.abandoned or not evidence:
+    failed = bool(ending.failures) and not turn.run.spec.fault_steps  # and no record could make it good
+    if turn.run.hurry or ending.refused or ending.abandoned or failed or not evidence:
         finish(turn)
     else:
         sampling.enter(turn, Phase.EVIDENCE, Stage.EVIDENCE)

@@ -427,3 +427,29 @@ def test_an_invasive_probe_does_not_look_for_evidence_when_its_changes_are_put_b
     play.after(6)
     assert len(play.all(Sample)) == looks
     assert play.finished.exit_code == 4
+
+
+OUTSIDER = ProbeSpec("outsider", {Phase.BASELINE: Expect(frozenset({"key_policy_denied"}), 0.0)})
+RECORD = ProbeSpec("record", {Phase.EVIDENCE: Expect(frozenset({"found"}), 5.0)})
+
+
+def test_without_a_fault_an_expectation_that_does_not_hold_has_failed() -> None:
+    play = Play(OUTSIDER, RECORD, steps=())
+    play.see("outsider", OK)
+    finished = play.finished
+    assert (finished.verdict, finished.exit_code) == (Verdict.FAILED, 1)
+    assert not [s for s in play.all(Sample) if s.probe == "record"], "no record could make it good"
+
+
+@pytest.mark.parametrize(("cause", "code"), [(Cause.NOT_FOUND, 1), (Cause.THROTTLED, 4), (Cause.UNREACHABLE, 4)])
+def test_without_a_fault_a_trail_that_answers_and_holds_nothing_has_failed(cause: Cause, code: int) -> None:
+    play = Play(RECORD, steps=())
+    play.see("record", Observation(cause=cause))
+    play.after(6)
+    assert play.finished.exit_code == code
+
+
+def test_without_a_fault_who_cannot_ask_has_tested_nothing() -> None:
+    play = Play(OUTSIDER, steps=())
+    play.see("outsider", Observation(cause=Cause.CREDENTIALS))
+    assert play.finished.exit_code == 5

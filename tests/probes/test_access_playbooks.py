@@ -78,10 +78,10 @@ def test_no_link_is_told_to_anyone(run: Callable[..., Ended]) -> None:
     assert "X-Amz-Signature" not in ended.told
 
 
-def test_an_outsider_who_gets_in_is_no_pass(lab: LabControl, run: Callable[..., Ended]) -> None:
+def test_an_outsider_who_gets_in_fails_the_run(lab: LabControl, run: Callable[..., Ended]) -> None:
     lab.knobs(enforce_policies=False)
     ended = run("authenticated-access", evidence_within="1s")
-    assert ended.code == 5, "a baseline that does not hold refuses"
+    assert ended.code == 1, ended.told
     assert {seen["cause"] for seen in ended.outsider()} == {"ok"}
 
 
@@ -95,11 +95,28 @@ def test_audit_trail(run: Callable[..., Ended], client: Callable[[str], Any]) ->
     assert [each["Key"] for each in left] == ["clock.png"]
 
 
-def test_a_silent_trail_proves_nothing(lab: LabControl, run: Callable[..., Ended]) -> None:
+def test_a_silent_trail_fails_the_run(lab: LabControl, run: Callable[..., Ended]) -> None:
     lab.knobs(record_trail=False)
     ended = run("audit-trail", evidence_within="1s")
-    assert ended.code == 4, ended.told
+    assert ended.code == 1, ended.told
     assert {seen["cause"] for seen in ended.seen("write-record")} == {"not_found"}
+
+
+def test_a_trail_that_does_not_answer_proves_nothing(lab: LabControl, run: Callable[..., Ended]) -> None:
+    lab.trouble("throttle", "cloudtrail", "LookupEvents")
+    ended = run("audit-trail", evidence_within="3s")
+    assert ended.code == 4, ended.told
+
+
+def test_block_public_access_that_is_ignored_fails_the_run(lab: LabControl, run: Callable[..., Ended]) -> None:
+    lab.knobs(ignore_public_access_block=True)
+    try:
+        ended = run("public-access", "--var", "how=acl")
+    finally:
+        lab.knobs(ignore_public_access_block=False)
+    assert ended.code == 1, ended.told
+    assert {seen["cause"] for seen in ended.seen("anybody-shut")} == {"public_access_blocked", "ok"}
+    assert {seen["cause"] for seen in ended.seen("anybody-clock")} == {"public_access_blocked", "unsigned_request"}
 
 
 def test_a_role_that_cannot_be_assumed_refuses_the_run(run: Callable[..., Ended], client: Callable[[str], Any]) -> None:

@@ -22,6 +22,10 @@ class OpenPublicAccess(Fault):
     Sid of its own. The question is whether the next layer holds: S3 asks an anonymous reader of an SSE-KMS object for a
     signature, and refuses.
 
+    ``shut: true`` grants and does not open: only the switch that refuses the grant is turned off (BlockPublicAcls, or
+    BlockPublicPolicy), and the one that ignores grants which are there stays on. Nothing becomes public unless that
+    switch does not hold, which is then the question.
+
     Every step has its own undo, which takes away what was put there and leaves what someone else changed, as drift:
     that grant, that statement, those switches. A policy that was not set is not set afterwards; a door that was open,
     or never configured, is not touched. Objects in a versioned bucket: the version that is current at the start.
@@ -53,6 +57,9 @@ class OpenPublicAccess(Fault):
     how: Literal["acl", "policy"] = "acl"
     """By which door: each object's ACL, or the bucket's policy."""
 
+    shut: bool = False
+    """Grant, and leave the switch on that ignores it."""
+
     @model_validator(mode="after")
     def _opens_what_it_names(self) -> Self:
         if len(set(self.keys)) < len(self.keys):
@@ -63,7 +70,7 @@ class OpenPublicAccess(Fault):
 
     def steps(self) -> tuple[Step, ...]:
         """The bucket's doors, then the objects: undone the other way round."""
-        block = BlockPublicAccess(bucket=self.bucket, how=self.how)
+        block = BlockPublicAccess(bucket=self.bucket, how=self.how, shut=self.shut)
         if self.how == "policy":
             return (block, BucketPolicy(bucket=self.bucket, keys=self.keys))
         acls = (acl_step(number)(bucket=self.bucket, key=key) for number, key in enumerate(self.keys, 1))

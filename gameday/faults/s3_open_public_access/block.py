@@ -14,10 +14,11 @@ OPENED: dict[str, tuple[Switch, ...]] = {
     "acl": ("BlockPublicAcls", "IgnorePublicAcls"),
     "policy": ("BlockPublicPolicy", "RestrictPublicBuckets"),
 }
+"""The first refuses what is new, the second ignores what is there."""
 
 
 class BlockPublicAccess(OfBucket):
-    """The two of its four switches that stand in the way."""
+    """Those of its four switches that stand in the way."""
 
     step: ClassVar[str] = "public access block"
     calls: ClassVar[Calls] = Calls(
@@ -27,22 +28,33 @@ class BlockPublicAccess(OfBucket):
     )
 
     how: Literal["acl", "policy"]
+    shut: bool = False
+    """Only the switch that refuses a new grant is turned off; the one that ignores it stays on."""
+
+    @property
+    def _opened(self) -> tuple[Switch, ...]:
+        return OPENED[self.how][:1] if self.shut else OPENED[self.how]
 
     def capture(self, aws: AWS) -> Before:
-        """All four switches, or None when none was ever set; the account's must not block."""
+        """All four switches, or None when none was ever set; the account's must not refuse."""
         self._refuse_account(aws)
         found: dict[Switch, bool] | None = None
         with aws.answering() as answer:
             found = self._read(aws)
         if not answer.ok:
             raise CannotInject(f"the public access block of bucket {self.bucket} could not be read ({said(answer)})")
+        if self.shut and not (found or {}).get(OPENED[self.how][1]):
+            raise CannotInject(
+                f"bucket {self.bucket} has no {OPENED[self.how][1]}: nothing would keep the world out; leave shut "
+                "away, or turn that switch on"
+            )
         return {"block": None if found is None else {str(name): on for name, on in found.items()}}
 
     def inject(self, aws: AWS, before: Before) -> None:
         """PutPublicAccessBlock with the switches off, where one is on."""
         found = _switches(before)
         if self._closed(found):
-            self._put(aws, {name: on and name not in OPENED[self.how] for name, on in found.items()})
+            self._put(aws, {name: on and name not in self._opened for name, on in found.items()})
 
     def undo(self, aws: AWS, before: Before) -> None:
         """PutPublicAccessBlock with our switches as captured and the others as they are now."""
@@ -79,14 +91,14 @@ class BlockPublicAccess(OfBucket):
 
     def _closed(self, found: dict[Switch, bool]) -> list[Switch]:
         """The switches that we turn off."""
-        return [name for name in OPENED[self.how] if found.get(name)]
+        return [name for name in self._opened if found.get(name)]
 
     def _refuse_account(self, aws: AWS) -> None:
         s3control = aws.client("s3control")
         on: list[Switch] = []
         with aws.answering() as answer:
             found = s3control.get_public_access_block(AccountId=aws.account)["PublicAccessBlockConfiguration"]
-            on = [name for name in OPENED[self.how] if found.get(name)]
+            on = [name for name in self._opened if found.get(name)]
         if not answer.ok and answer.code != "NoSuchPublicAccessBlockConfiguration":
             raise CannotInject(f"the public access block of account {aws.account} could not be read ({said(answer)})")
         if on:
