@@ -8,6 +8,7 @@ import click
 
 from gameday.cli.journals import open_journal, somebody
 from gameday.cli.options import seconds_option
+from gameday.cli.rollback import roll_back_runs
 from gameday.errors import Refused, RollbackIncomplete
 from gameday.journal import Journal, RunRecord, StepState
 from gameday.journal.sql import SqlJournal, default_place
@@ -55,7 +56,12 @@ def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
     if record.alive():
         _wait(journal, record, seconds)
     if not journal.run(record.run).alive():
-        abandon(journal, record.run, asked)
+        abandon(
+            journal,
+            record.run,
+            asked,
+            disarm=lambda: roll_back_runs(record.run, all_=False, within=within, place=place),
+        )
     for step in journal.steps(record.run):
         if step.closed == "abandoned":
             click.echo(f"left as it is: {step.record.resource} ({step.record.uses}); found before: {_before(step)}")

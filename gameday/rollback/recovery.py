@@ -92,13 +92,19 @@ def abandon_vanished(journal: Journal, run: str) -> None:
     release_holds(journal, run)
 
 
-def abandon(journal: Journal, run: str, asked: Abandon) -> None:
-    """Close the open steps of a run that has ended, since a human said so; calls nothing."""
+def abandon(journal: Journal, run: str, asked: Abandon, disarm: Callable[[], None]) -> None:
+    """Close the open steps of a run that has ended, since a human said so, and have its dead man's switch taken away.
+
+    ``disarm`` undoes the steps that are still open then, or raises: a switch that stays would act on what was left.
+    """
     why = f"{asked.by}: {asked.reason}"
-    left = journal.steps(run, only_open=True)
+    open_ = journal.steps(run, only_open=True)
+    left = [state for state in open_ if state.record.rank != Rank.SWITCH]
     for state in left:
         journal.append(run, StepClosed(step=state.record.id, at=0.0, closed=Closed.ABANDONED, detail=why))
         journal.close(run, state.record.id, Closed.ABANDONED, why)
+    if len(left) < len(open_):
+        disarm()
     if left:
         resources = ", ".join(dict.fromkeys(state.record.resource for state in left))
         story = f"Abandoned by {why}. Left as it is: {resources}."

@@ -125,6 +125,24 @@ def test_a_rollback_by_hand_takes_the_schedule_away_once_the_key_is_back(switche
     switched.assert_restored()
 
 
+def test_a_dead_run_that_is_abandoned_leaves_no_switch_behind(switched: Scene) -> None:
+    """Somebody decided that the key stays off: it must not come back minutes later."""
+    world = switched.world()
+    run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
+    run.wait("expectation_met", probe="read-clock", phase="fault")
+    run.send(SIGKILL)
+    run.end()
+    switched.lab.trouble("refuse", "scheduler", "DeleteSchedule", times=1, user_agent=f"gameday/{run.id}")
+    done = switched.command("abandon", run.id, "--reason", "a real incident")
+    assert done.returncode == 0, done
+    assert schedules(switched, run) == []
+    switched.lab.advance(LONG_AFTER)
+    assert world.key_state == "Disabled"
+    assert switched.status() == 0
+    assert "Abandoned by" in switched.command("show", run.id).stdout
+    switched.aws.kms.enable_key(KeyId=world.key)
+
+
 def test_while_the_key_cannot_be_put_back_it_stays_armed(switched: Scene) -> None:
     world, gate = switched.world(), switched.gate(open_=True)
     run = switched.start(world, gate=gate, switch=SWITCH, timing={"rollback_within": "2s"})
