@@ -115,7 +115,9 @@ class Schedule(Switch):
         with aws.answering() as answer:
             found = aws.client("scheduler").get_schedule(Name=self.name, GroupName=self.group)
         if answer.code == MISSING:
-            return Restored("gone")
+            due = datetime.fromisoformat(str(before["fires_at"])) <= datetime.now(UTC)
+            fired = f"gone; it was due at {before['fires_at']}, so AWS may have made the call: {self.call.permission}"
+            return Restored(fired if due else "gone")
         if found is None:
             return Unknown(f"{answer.code or answer.cause}: {answer.detail}")
         compared = self._compared(found, before)

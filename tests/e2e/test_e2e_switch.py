@@ -13,6 +13,12 @@ from e2e_run import Run
 from e2e_scene import Scene
 from e2e_world import World
 
+from gameday.aws.made import LAB_KEYS
+from gameday.aws.session import Session
+from gameday.errors import CannotInject
+from gameday.sdk import CloudCall, Restored, StillOurs, Unknown
+from gameday.switches.eventbridge_schedule import Schedule
+
 pytestmark = pytest.mark.timeout(90)
 ROLE = "gameday-switch"
 SWITCH = {"role": f"role/{ROLE}", "margin": "1m"}
@@ -205,3 +211,48 @@ def test_a_role_that_only_people_may_assume_is_refused(rough: Scene) -> None:
     rough.aws.iam.delete_role(RoleName=ROLE)
     with pytest.raises(ClientError):
         rough.aws.iam.get_role(RoleName=ROLE)
+
+
+def test_what_somebody_has_edited_is_not_armed(rough: Scene) -> None:
+    """A step of its own on the lab: every line of the schedule that matters is compared."""
+    switch = Schedule(
+        about="arn:aws:kms:us-east-1:123456789012:key/k",
+        call=CloudCall(service="kms", action="enableKey", parameters={"KeyId": "k"}, permission="kms:EnableKey"),
+        role=f"arn:aws:iam::123456789012:role/{ROLE}",
+        schedule="arn:aws:scheduler:us-east-1:123456789012:schedule/default/gameday-edited-1",
+        after=300,
+        dead_letter_queue="arn:aws:sqs:us-east-1:123456789012:dead",
+    )
+    make_role(rough)
+    aws = Session(region="us-east-1", account="123456789012", run="edited", endpoint=rough.lab.url, keys=LAB_KEYS)
+    scheduler = rough.aws.scheduler
+    before = switch.capture(aws)
+    switch.inject(aws, before)
+    assert switch.read_back(aws, before) == StillOurs(f"kms:EnableKey on {switch.about} at {before['fires_at']}")
+    found = scheduler.get_schedule(Name=switch.name)
+    kept = {name: found[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")}
+    kept |= {"ScheduleExpressionTimezone": "UTC", "ActionAfterCompletion": "DELETE"}
+    target = found["Target"]
+    edits: dict[str, dict[str, Any]] = {
+        "state": {"State": "DISABLED"},
+        "time": {"ScheduleExpression": "at(2099-01-01T00:00:00)"},
+        "time zone": {"ScheduleExpressionTimezone": "Europe/Berlin"},
+        "time window": {"FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5}},
+        "call": {"Target": {**target, "Arn": "arn:aws:scheduler:::aws-sdk:kms:disableKey"}},
+        "input": {"Target": {**target, "Input": '{"KeyId": "another"}'}},
+        "retries": {"Target": {**target, "RetryPolicy": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}}},
+        "dead letter queue": {"Target": {**target, "DeadLetterConfig": {"Arn": f"{switch.dead_letter_queue}er"}}},
+    }
+    for name, edit in edits.items():
+        scheduler.update_schedule(**{**kept, **edit})
+        seen = switch.read_back(aws, before)
+        assert isinstance(seen, Unknown) and f"its {name} is" in seen.detail, (name, seen)
+    with pytest.raises(CannotInject, match="already"):
+        switch.capture(aws)
+    switch.undo(aws, before)
+    switch.undo(aws, before)
+    assert switch.read_back(aws, before) == Restored("gone")
+    late = {**before, "fires_at": "2020-01-01T00:00:00Z"}
+    assert "may have made the call" in switch.read_back(aws, late).detail
+    rough.aws.iam.delete_role_policy(RoleName=ROLE, PolicyName="p")
+    rough.aws.iam.delete_role(RoleName=ROLE)
