@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import boto3
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.config import Config
+    from types_boto3_athena import AthenaClient
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_cloudwatch import CloudWatchClient
@@ -228,6 +229,8 @@ class Session:
     def client(self, service: Literal["iam"]) -> IAMClient: ...
     @overload
     def client(self, service: Literal["s3control"]) -> S3ControlClient: ...
+    @overload
+    def client(self, service: Literal["athena"]) -> AthenaClient: ...
     @overload
     def client(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 

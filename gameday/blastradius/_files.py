@@ -34,10 +34,11 @@ class FolderSource:
             raise Refused(f"there is no folder or file {self._folder}: name where the log files are")
         seen = Seen(question)
         task = Task(needles_of(question.key), str(hits.folder), self._largest)
-        tally = Pool(task, lambda: read_files, list, watch).scan(seen.watch_over(self._list(seen)))
+        tally = Pool(task, lambda: read_files, tuple, watch).scan(seen.watch_over(self.list(seen)))
         return seen.coverage(f"files under {self._folder}", tally, watch)
 
-    def _list(self, seen: Seen) -> Iterator[Found]:
+    def list(self, seen: Seen) -> Iterator[Found]:
+        """The files that the question needs, as they are found."""
         root = Path(os.path.abspath(self._folder))  # noqa: PTH100 (resolve() would follow links away from the layout)
         if root.is_file():
             yield Found(str(root), root.stat().st_size)
@@ -101,6 +102,16 @@ class Seen:
                 self._times = [min([named.time, *self._times[:1]]), max([named.time, *self._times[1:]])]
             yield found
 
+    def named(self) -> Coverage:
+        """What the names of the files tell."""
+        return Coverage(
+            accounts=tuple(sorted(self._accounts)),
+            regions=tuple(sorted(self._regions)),
+            earliest=self._times[0] if self._times else None,
+            latest=self._times[-1] if self._times else None,
+            excluded=tuple(sorted(self._excluded)),
+        )
+
     def coverage(self, source: str, tally: Tally, watch: Watch) -> Coverage:
         """What was looked at."""
         skipped = dict(tally.skipped)
@@ -108,18 +119,14 @@ class Seen:
             skipped["folder that cannot be listed"] = len(self._unlisted)
         examples = [*tally.examples, *((path, "folder that cannot be listed") for path in self._unlisted)]
         regions = self._question.reading_regions
-        return Coverage(
+        return self.named().but(
             sources=(source,),
-            accounts=tuple(sorted(self._accounts)),
-            regions=tuple(sorted(self._regions)),
             files=self._files,
             read_files=tally.files,
             bytes=tally.bytes,
             raw_bytes=tally.raw_bytes,
             records=tally.records,
             estimated_records=estimated_records(tally),
-            earliest=self._times[0] if self._times else None,
-            latest=self._times[-1] if self._times else None,
             excluded=tuple(sorted(self._excluded | set(tally.excluded))),
             skipped=skipped,
             examples=tuple(examples[:10]),

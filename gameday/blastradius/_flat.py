@@ -87,9 +87,9 @@ def _parameters(parameters: Mapping[str, JsonValue]) -> str:
 
 
 def _resources(resources: JsonValue) -> str:
-    """The keys' ARNs with commas between; old records lack the type, some write ``arn``."""
+    """The keys' ARNs with commas between; old records lack the type."""
     listed = [_dict(each) for each in resources] if isinstance(resources, list) else []
-    arns = (_text(each.get("ARN")) or _text(each.get("arn")) for each in listed)
+    arns = (_text(each.get("ARN")) for each in listed)
     return ",".join(dict.fromkeys(arn for arn in arns if ":key/" in arn))[:_MOST]
 
 

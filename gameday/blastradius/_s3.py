@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ class BucketSource:
 
     def read(self, question: Question, hits: Hits, watch: Watch) -> Coverage:
         """Scan what the question needs; raises Refused when the bucket cannot be listed."""
-        region = self._home()
+        region = self._home
         task = Task(
             needles_of(question.key), str(hits.folder), bucket=self._bucket, endpoint=self._endpoint, region=region
         )
@@ -57,9 +57,26 @@ class BucketSource:
             self._keys,
             watch,
         )
-        tally = pool.scan(seen.watch_over(self._list(seen, region)))
+        tally = pool.scan(seen.watch_over(self.list(seen)))
         return seen.coverage(f"files under s3://{self._bucket}/{self._prefix}", tally, watch)
 
+    def folders(self, below: str) -> list[str]:
+        """The names of the folders right below a prefix of the place, e.g. the accounts; raises Refused."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        prefix = "/".join(part for part in (self._prefix.strip("/"), below.strip("/")) if part) + "/"
+        try:
+            pages = self._client(self._home).get_paginator("list_objects_v2")
+            return [
+                each["Prefix"].removeprefix(prefix).strip("/")
+                for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
+                for each in page.get("CommonPrefixes", [])
+                if "Prefix" in each
+            ]
+        except (BotoCoreError, ClientError) as error:
+            raise Refused(f"s3://{self._bucket}/{prefix} cannot be listed: {error}") from error
+
+    @cached_property
     def _home(self) -> str:
         """The bucket's Region; S3 says it even with a refusal."""
         from botocore.exceptions import BotoCoreError, ClientError
@@ -76,9 +93,11 @@ class BucketSource:
     def _client(self, region: str) -> S3Client:
         return _s3_client(self._endpoint, region, self._keys())
 
-    def _list(self, seen: Seen, region: str) -> Iterator[Found]:
+    def list(self, seen: Seen) -> Iterator[Found]:
+        """The files that the question needs, as they are found; raises Refused when the bucket cannot be listed."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        region = self._home
         prefixes = [self._prefix]
         while prefixes:
             prefix = prefixes.pop()
@@ -152,12 +171,12 @@ def _obstore(bucket: str, endpoint: str, region: str, keys: tuple[str, ...]) -> 
 
     access, secret, token = (*keys, "", "", "")[:3]
     more: dict[str, Any] = {"endpoint": endpoint, "virtual_hosted_style_request": False} if endpoint else {}
+    more |= {"session_token": token} if token else {}
     store = S3Store(
         bucket,
         region=region,
         access_key_id=access,
         secret_access_key=secret,
-        session_token=token or None,
         client_options={"allow_http": endpoint.startswith("http://")},
         **more,
     )

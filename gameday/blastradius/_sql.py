@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from gameday.blastradius._flat import COLUMNS
 from gameday.blastradius._question import KeyName, Question
 
 REFUSED_ACTIONS = (
@@ -103,6 +104,10 @@ def _dotted(path: tuple[str, ...]) -> str:
     return "$" + "".join(f'."{name}"' for name in path)
 
 
+def _pairs(pairs: str) -> str:
+    return f"array_join(transform(array_sort(map_keys({pairs})), name -> concat(name, '=', {pairs}[name])), ',')"
+
+
 DUCKDB = Dialect(
     name="duckdb",
     text=lambda doc, path: f"json_extract_string({doc}, '{_dotted(path)}')",
@@ -117,20 +122,14 @@ TRINO = Dialect(
     name="trino",
     text=lambda doc, path: f"json_extract_scalar({doc}, '{_bracketed(path, chr(34))}')",
     part=lambda doc, path: f"json_format(json_extract({doc}, '{_bracketed(path, chr(34))}'))",
-    pairs=lambda doc: (
-        f"array_join(transform(array_sort(map_entries(TRY(CAST(json_parse({doc}) AS MAP(VARCHAR, VARCHAR))))), "
-        "e -> concat(e[1], '=', e[2])), ',')"
-    ),
+    pairs=lambda doc: _pairs(f"TRY(CAST(json_parse({doc}) AS MAP(VARCHAR, VARCHAR)))"),
     distinct=lambda column: f"array_join(array_sort(array_agg(DISTINCT nullif({column}, ''))), ',')",
 )
 SPARK = Dialect(
     name="spark",
     text=lambda doc, path: f'get_json_object({doc}, "{_bracketed(path, chr(39))}")',
     part=lambda doc, path: f'get_json_object({doc}, "{_bracketed(path, chr(39))}")',
-    pairs=lambda doc: (
-        f"array_join(transform(array_sort(map_entries(from_json({doc}, 'map<string,string>'))), "
-        "e -> concat(e.key, '=', e.value)), ',')"
-    ),
+    pairs=lambda doc: _pairs(f"from_json({doc}, 'map<string,string>')"),
     distinct=lambda column: f"array_join(array_sort(collect_set(nullif({column}, ''))), ',')",
 )
 
@@ -142,6 +141,58 @@ USE_COLUMNS = (
     "event_id", "shared_event_id", "request_id", "moment", "kind", "action", "principal", "session", "service",
     "resource", "instance", "error_code", "error_message", "user_agent", "source_ip", "account", "region",
 )  # fmt: skip
+
+
+ATHENA_RECORDS = """  SELECT
+    coalesce(eventid, '') AS event_id,
+    coalesce({shared}, '') AS shared_event_id,
+    coalesce(requestid, '') AS request_id,
+    coalesce(eventtime, '') AS event_time,
+    coalesce(eventsource, '') AS event_source,
+    coalesce(eventname, '') AS event_name,
+    coalesce(errorcode, '') AS error_code,
+    coalesce(errormessage, '') AS error_message,
+    coalesce(useragent, '') AS user_agent,
+    coalesce(sourceipaddress, '') AS source_ip,
+    coalesce(awsregion, '') AS region,
+    coalesce(recipientaccountid, '') AS recipient_account,
+    coalesce(useridentity.type, '') AS identity_type,
+    coalesce(useridentity.arn, '') AS identity_arn,
+    coalesce(useridentity.principalid, '') AS principal_id,
+    coalesce(useridentity.accountid, '') AS identity_account,
+    coalesce(useridentity.sessioncontext.sessionissuer.arn, '') AS issuer_arn,
+    coalesce(useridentity.invokedby, '') AS invoked_by,
+    coalesce({issued_to}, '') AS issued_to,
+    coalesce(requestparameters, '{{}}') AS request_parameters,
+    coalesce(array_join(transform(resources, r -> r.arn), ','), '') AS resources
+  FROM {table}
+  WHERE {partitions}"""
+"""The flat view over a table as Athena knows log files: ``requestparameters`` is text, the identity a struct."""
+
+SPARK_RECORDS = """  SELECT {columns},
+    coalesce(get_json_object(record, '$.requestParameters'), '{{}}') AS request_parameters,
+    coalesce(array_join(transform(from_json(get_json_object(record, '$.resources'), 'array<struct<ARN:string>>'),
+      r -> r.ARN), ','), '') AS resources
+  FROM {table}
+  WHERE {needles}"""
+"""The flat view over records as Spark gives them, each the text of its JSON; few hold the key's name and are parsed."""
+
+_SPARK_PATHS = (
+    "eventID", "sharedEventID", "requestID", "eventTime", "eventSource", "eventName", "errorCode", "errorMessage",
+    "userAgent", "sourceIPAddress", "awsRegion", "recipientAccountId", "userIdentity.type", "userIdentity.arn",
+    "userIdentity.principalId", "userIdentity.accountId", "userIdentity.sessionContext.sessionIssuer.arn",
+    "userIdentity.invokedBy", "userIdentity.inScopeOf.credentialsIssuedTo",
+)  # fmt: skip
+
+
+def spark_records(table: str, needles: Iterable[str]) -> str:
+    """The view over ``table``, whose column ``record`` is a record's JSON."""
+    columns = ",\n    ".join(
+        f"coalesce(get_json_object(record, '$.{path}'), '') AS {name}"
+        for path, name in zip(_SPARK_PATHS, COLUMNS, strict=False)
+    )
+    found = " OR ".join(f"contains(record, '{needle}')" for needle in needles)
+    return SPARK_RECORDS.format(columns=columns, table=table, needles=found)
 
 
 def rows_sql(question: Question, dialect: Dialect, records: str) -> str:

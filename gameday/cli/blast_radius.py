@@ -136,7 +136,11 @@ def _engine(asked: Asked, session: Session | None) -> Engine:
             )
         return _of_aws(asked, session)
     if asked.source == "spark":
-        raise click.UsageError("--source spark is not there yet")
+        from gameday.blastradius import Spark
+
+        if not asked.master or not asked.logs:
+            raise click.UsageError("--source spark needs --master URL and --logs PLACE, which every worker can reach")
+        return Spark(asked.master, asked.logs)
     return Embedded(FolderSource(Path(asked.source)))
 
 
@@ -147,7 +151,35 @@ def _of_aws(asked: Asked, session: Session) -> Engine:
         return Embedded(
             BucketSource(asked.source, region=session.region, endpoint=session.endpoint, keys=session.current_keys)
         )
+    if asked.source == "athena":
+        return _athena(asked, session)
     raise click.UsageError(f"--source {asked.source} is not there yet")
+
+
+def _athena(asked: Asked, session: Session) -> Engine:
+    from gameday.blastradius import Athena, Table, table_ddl
+    from gameday.blastradius import BucketSource as Bucket
+
+    table = Table(asked.database, asked.table, asked.workgroup, asked.output or "")
+    logs = None
+    if asked.logs:
+        logs = Bucket(asked.logs, region=session.region, endpoint=session.endpoint, keys=session.current_keys)
+    create = ""
+    if asked.create_table:
+        if logs is None or asked.logs is None:
+            raise click.UsageError("--create-table needs --logs s3://BUCKET/PREFIX/AWSLogs/")
+        accounts = logs.folders("")
+        if not accounts:
+            raise Refused(f"there are no accounts' folders below {asked.logs}: give the place that ends before them")
+        regions = sorted({region for account in accounts for region in logs.folders(f"{account}/CloudTrail/")})
+        create = table_ddl(table, asked.logs, accounts, regions)
+    return Athena(
+        session.client("athena"),
+        table,
+        create,
+        say=lambda sentence: click.echo(sentence, err=True),
+        size=(lambda seen: sum(found.size for found in logs.list(seen))) if logs else None,
+    )
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def account(record: Record) -> str:
 
 def listed(record: Record) -> list[str]:
     resources = record.get("resources")
-    return [text(each, "ARN") or text(each, "arn") for each in resources] if isinstance(resources, list) else []
+    return [text(each, "ARN") for each in resources] if isinstance(resources, list) else []
 
 
 def means(name: str, record: Record, key: KeyName) -> bool:

@@ -143,7 +143,7 @@ RECORDS = some.fixed_dictionaries(
         "sharedEventID": some.sampled_from(["s1", "s2"]),
         "errorCode": some.sampled_from(["AccessDenied", "DisabledException", "KMS.DisabledException", "KMSInvalidStateException", ""]) | WRONG,
         "errorMessage": ERRORS | WRONG,
-        "resources": some.lists(some.sampled_from([{"ARN": ARN}, {"arn": ARN}, {"ARN": OTHER_ARN}, {"ARN": f"{ARN}0"}, {"ARN": 7}, "x"]), max_size=3) | WRONG,
+        "resources": some.lists(some.sampled_from([{"ARN": ARN}, {"arn": ARN, "ARN": ARN}, {"ARN": OTHER_ARN}, {"ARN": f"{ARN}0"}, {"ARN": 7}, "x"]), max_size=3) | WRONG,
         "recipientAccountId": some.sampled_from([ACCOUNT, OTHER]) | WRONG,
     },
 )  # fmt: skip

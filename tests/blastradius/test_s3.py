@@ -1,0 +1,72 @@
+"""Log files in a bucket give the same answer as in a folder, with either client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gameday.blastradius._s3 as s3
+from gameday.aws.session import Session
+from gameday.blastradius import Answer, BucketSource, Embedded, FolderSource
+from gameday.errors import Refused
+from gameday.lab import LabControl
+from tests.blastradius.corpus import lay_out, told
+from tests.blastradius.shapes import ACCOUNT, QUESTION, put
+
+
+@pytest.fixture
+def bucket(client: Callable[..., Any], tmp_path: Path) -> str:
+    """The corpus in a bucket, and one cut-off file."""
+    lay_out(tmp_path)
+    broken = put(tmp_path, name="AWSLogs/broken.json.gz")
+    broken.write_bytes(broken.read_bytes()[:-9])
+    store = client("s3")
+    store.create_bucket(Bucket="gameday-trail")
+    for file in tmp_path.rglob("*.gz"):
+        store.put_object(Bucket="gameday-trail", Key=str(file.relative_to(tmp_path)), Body=file.read_bytes())
+    return "s3://gameday-trail"
+
+
+def ask(place: str, aws: Session) -> Answer:
+    return Embedded(BucketSource(place, region=aws.region, endpoint=aws.endpoint, keys=aws.current_keys)).ask(QUESTION)
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["obstore", "boto3"])
+def test_a_bucket_gives_the_folders_answer(
+    bucket: str, aws: Session, tmp_path: Path, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not fast:
+        monkeypatch.setattr(s3, "find_spec", lambda _: None)
+    answer, expected = ask(bucket, aws), Embedded(FolderSource(tmp_path)).ask(QUESTION)
+    assert told(answer) == told(expected)
+    assert answer.coverage.skipped == expected.coverage.skipped == {"truncated": 1}
+    assert answer.coverage.excluded == ("CloudTrail-Digest",)
+    assert answer.coverage.accounts == expected.coverage.accounts
+    assert told(ask(f"{bucket}/AWSLogs/o-abcdefghij/", aws)) == told(expected)
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["obstore", "boto3"])
+def test_what_may_not_be_read_is_counted(
+    bucket: str, aws: Session, lab: LabControl, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not fast:
+        monkeypatch.setattr(s3, "find_spec", lambda _: None)
+    lab.trouble("refuse", "s3", "GetObject", times=1, code="AccessDenied", message="Access Denied")
+    assert ask(bucket, aws).coverage.skipped["access denied"] == 1
+
+
+def test_no_bucket_is_a_refusal(aws: Session, lab: LabControl) -> None:
+    with pytest.raises(Refused, match="cannot be listed"):
+        ask("s3://gameday-none", aws)
+    with pytest.raises(Refused, match="names no bucket"):
+        ask("s3://", aws)
+
+
+def test_the_accounts_in_a_bucket_are_listed(bucket: str, aws: Session) -> None:
+    place = f"{bucket}/AWSLogs/o-abcdefghij"
+    source = BucketSource(place, region=aws.region, endpoint=aws.endpoint, keys=aws.current_keys)
+    assert ACCOUNT in source.folders("")
+    assert source.folders(f"{ACCOUNT}/CloudTrail/") == ["eu-central-1"]
