@@ -10,6 +10,7 @@ from gameday.cli.halt_command import abandon, halt, resume
 from gameday.cli.history_command import history, status
 from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
 from gameday.cli.report_command import report, verify
+from gameday.cli.schedule_command import schedule
 from gameday.cli.watch_command import watch
 
 EXIT_CODES = """\b
@@ -189,5 +190,5 @@ def lab(port: int, host: str, preset: str, knobs: tuple[str, ...], describe: boo
     raise SystemExit(main(arguments))
 
 
-for command in (blast_radius, report, verify, status, history, halt, resume, abandon, watch):
+for command in (blast_radius, report, verify, status, history, halt, resume, abandon, watch, schedule):
     gameday.add_command(command)

@@ -10,7 +10,8 @@ from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday.cli.journals import open_journal, rollback_command, warn_of_open_steps
 from gameday.cli.options import seconds_option
-from gameday.journal import Journal
+from gameday.journal import DueRecord, Journal, RunRecord
+from gameday.journal.due import DueTimes
 
 
 def print_status(place: str | None, *, check: bool) -> None:
@@ -40,13 +41,27 @@ def print_history(place: str | None, limit: int) -> None:
     journal = open_journal(place)
     warn_of_open_steps(journal, place)
     runs = journal.runs(limit)
-    if not runs:
+    lines = [(run.started_at, _run_line(run)) for run in runs]
+    told = {run.run for run in runs if run.exit_code is not None}
+    for due in DueTimes(journal.database).latest(limit):
+        if due.outcome is not None and due.run not in told:  # what became of it is not a run's verdict
+            detail = f", {due.detail}" if due.detail else ""
+            lines.append((due.due_at, f"{due.run or '-':<8}  {due.due_at[:19]}Z  {_name(due)}: {due.outcome}{detail}"))
+    if not lines:
         click.echo(f"no runs yet (journal {journal.place})")
-    for run in runs:
-        verdict = run.verdict or ("running" if run.alive() else "died")
-        code = "" if run.exit_code is None else str(run.exit_code)
-        where = f"{run.target.kind} {run.target.account}/{run.target.region}" if run.target else "-"
-        click.echo(f"{run.run}  {run.started_at[:19]}Z  {verdict:<12} {code:>2}  {run.playbook}  {where}")
+    for _, line in sorted(lines, reverse=True)[:limit]:
+        click.echo(line)
+
+
+def _run_line(run: RunRecord) -> str:
+    verdict = run.verdict or ("running" if run.alive() else "died")
+    code = "" if run.exit_code is None else str(run.exit_code)
+    where = f"{run.target.kind} {run.target.account}/{run.target.region}" if run.target else "-"
+    return f"{run.run}  {run.started_at[:19]}Z  {verdict:<12} {code:>2}  {run.playbook}  {where}"
+
+
+def _name(due: DueRecord) -> str:
+    return due.schedule.rpartition("#")[0]
 
 
 def prune_history(place: str | None, older_than: str) -> None:

@@ -52,7 +52,7 @@ def run_playbook(
     kept = SqlJournal(journal_of(journal, choice) or default_place())
     said = journal_words(journal, choice, target)
     warn_of_open_steps(kept, said)
-    run = secrets.token_hex(4)
+    run = os.environ.get("GAMEDAY_RUN_ID") or secrets.token_hex(4)  # the scheduler has written its id down already
     if choice.kind == "embedded":
         click.echo(f"starting an embedded lab ({preset}); no real account is touched", err=True)
     job = Job(

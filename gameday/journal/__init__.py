@@ -3,6 +3,27 @@
 from __future__ import annotations
 
 from gameday.journal.owner import Owner
-from gameday.journal.records import Abandon, Halt, HoldRecord, Journal, Pulse, RunRecord, StepRecord, StepState
+from gameday.journal.records import (
+    Abandon,
+    DueRecord,
+    Halt,
+    HoldRecord,
+    Journal,
+    Pulse,
+    RunRecord,
+    StepRecord,
+    StepState,
+)
 
-__all__ = ["Abandon", "Halt", "HoldRecord", "Journal", "Owner", "Pulse", "RunRecord", "StepRecord", "StepState"]
+__all__ = [
+    "Abandon",
+    "DueRecord",
+    "Halt",
+    "HoldRecord",
+    "Journal",
+    "Owner",
+    "Pulse",
+    "RunRecord",
+    "StepRecord",
+    "StepState",
+]

@@ -243,6 +243,12 @@ class SqlJournal:
             raise JournalError(f"{count} in the journal at {self.place} begins with {run!r}; see gameday history")
         return rows[0]
 
+    def known(self, run: str) -> RunRecord | None:
+        """The run of that id, if there is one."""
+        with self._reading() as db:
+            row = db.execute(select(schema.runs).where(schema.runs.c.run == run)).first()
+            return _run_record(row, self.database.now(db)) if row else None
+
     def runs(self, limit: int) -> list[RunRecord]:
         """The latest runs, newest first."""
         with self._reading() as db:

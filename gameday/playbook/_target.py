@@ -16,17 +16,17 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gameday.playbook._document import BrokenError, Data, Mark, begins, compose, decode
-from gameday.playbook._entries import NOT_YET, present
+from gameday.playbook._entries import present
 from gameday.playbook._problems import Problems
 from gameday.playbook._pydantic import keys, unknown_key, validated
 from gameday.playbook._read import read_bytes
+from gameday.playbook._schedule import Schedule
 from gameday.playbook._spelling import Generator, Schema, mapping
 from gameday.playbook._text import ROLE_PATTERN, Identities, Name, Role, SwitchText, check_name
 from gameday.playbook._variables import NAME
 from gameday.sdk import Duration
 
 KIND = "target file"
-_LATER = {"schedule": NOT_YET}
 _ACCOUNT = r"^\d{12}$"
 _REGION = r"^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$"
 _SHORTEST, _LONGEST = timedelta(minutes=15), timedelta(hours=12)
@@ -118,6 +118,9 @@ class TargetFile(_Text):
         description="Schedules in AWS itself that put things back should everything else be lost: armed for every "
         "playbook whose faults they can undo exactly. Its role, group and queue outrank the playbook's.",
     )
+    schedule: Schedule | None = Field(
+        None, description="When gameday schedule runs playbooks here; it outranks the playbooks' own."
+    )
     journal: str = Field("", description="A file, or a SQLAlchemy URL; --journal outranks it.")
     vars: dict[str, str] = Field({}, description="Values of the playbooks' variables; --var outranks them.")
 
@@ -138,7 +141,7 @@ def read_target(path: Path) -> TargetFile:
         problems.at(twice.mark, twice.path, f"is there twice; the first is on line {twice.first.line}")
     known = keys(TargetFile)
     for name in set(data) - set(known):
-        problems.add((name,), unknown_key(name, known, _LATER), key=True)
+        problems.add((name,), unknown_key(name, known, {}), key=True)
     found = validated(TargetFile, {name: data[name] for name in known if name in data}, (), problems)
     _whole(data, problems)
     if problems or found is None:
@@ -183,8 +186,9 @@ def schema() -> Schema:
     for name in ("vars", "session_tags"):
         properties[name]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
     role: Schema = {"anyOf": [{"type": "string", "pattern": ROLE_PATTERN}, {"$ref": "#/$defs/RoleUse"}]}
+    due: Schema = {"$ref": "#/$defs/Schedule"}
     switch: Schema = {"$ref": "#/$defs/SwitchText"}
-    for name, one in (("role", role), ("rollback_role", role), ("dead_man_switch", switch)):
+    for name, one in (("role", role), ("rollback_role", role), ("dead_man_switch", switch), ("schedule", due)):
         properties[name] = {"description": properties[name]["description"], **one}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

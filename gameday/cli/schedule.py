@@ -1,0 +1,113 @@
+"""``gameday schedule``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from gameday.cli.journals import warn_of_open_steps
+from gameday.cli.target_options import journal_of, load_for, read_target
+from gameday.errors import PlaybookInvalid
+from gameday.journal.sql import SqlJournal, default_place
+from gameday.playbook import Playbook, Schedule, find
+from gameday.schedule.calendar import due_after
+from gameday.schedule.daemon import Daemon, Settings
+from gameday.schedule.entries import Entries, Entry
+from gameday.schedule.launch import Launcher
+from gameday.schedule.windows import utc, why_not
+
+
+def run_schedule(
+    playbooks: tuple[str, ...],
+    var: tuple[str, ...],
+    targets: tuple[str, ...],
+    account: str | None,
+    region: str | None,
+    profile: str | None,
+    preset: str,
+    upcoming: int | None,
+    limit: int,
+    listen: str,
+    results: str | None,
+    when_stopped: str,
+    patrol_every: float,
+    journal: str | None,
+) -> None:
+    """Run the daemon, or print what it would do; raises PlaybookInvalid when nothing can be scheduled."""
+    choices = {target: read_target(target, account, region, profile, preset) for target in targets}
+
+    def load(place: str, target: str) -> tuple[Playbook, Schedule | None, str]:
+        choice = read_target(target, account, region, profile, preset)  # read again: SIGHUP is for it too
+        playbook = load_for(place, var, choice)
+        named = choice.file.target if choice.file else choice.kind
+        scheduled = choice.file.schedule if choice.file else None
+        return playbook, scheduled or playbook.schedule, named
+
+    places = [place if Path(place).is_dir() else str(find(place)) for place in playbooks]
+    entries = Entries(places, targets, load)
+    if upcoming is not None:
+        _print_next(entries, upcoming)
+        return
+    found, wrong = entries.load()
+    if not found or wrong:
+        raise PlaybookInvalid("\n".join(wrong) or "no playbook here has a schedule")
+    kept = {journal_of(journal, choice) or "" for choice in choices.values()}
+    if len(kept) > 1:
+        raise click.UsageError("the targets name different journals; start a daemon for each, or give --journal")
+    place = kept.pop() or default_place()
+    words = [word for pair in var for word in ("--var", pair)] + ["--preset", preset]
+    for option, value in (("--account", account), ("--region", region), ("--profile", profile)):
+        words += [option, value] if value else []
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    kept_in = SqlJournal(place)
+    warn_of_open_steps(kept_in, journal)
+    with tempfile.TemporaryDirectory(prefix="gameday-schedule-") as folder:
+        if results:
+            Path(results).mkdir(parents=True, exist_ok=True)
+        launcher = Launcher(
+            Path(folder),
+            Path(results) if results else None,
+            tuple(words),
+            {"GAMEDAY_JOURNAL": place},
+            ("--journal", place) if journal and "://" not in place else (),
+        )
+        settings = Settings(_address(listen), limit, when_stopped == "rollback", patrol_every)
+        code = Daemon(entries, kept_in, launcher, settings).run()
+    sys.stderr.flush()
+    os._exit(code)  # whatever still hangs is left behind
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise click.UsageError(f"--listen {listen!r} is not HOST:PORT")
+    return host, int(port)
+
+
+def _print_next(entries: Entries, count: int) -> None:
+    found, wrong = entries.load()
+    if wrong:
+        raise PlaybookInvalid("\n".join(wrong))
+    if not found:
+        raise PlaybookInvalid("no playbook here has a schedule")
+    now = datetime.now(UTC)
+
+    def coming(entry: Entry) -> list[tuple[datetime, Entry]]:
+        return [(due, entry) for due in islice(due_after(entry.schedule, now), count)]
+
+    for due, entry in islice(merge(*(coming(e) for e in found.values()), key=lambda one: one[0]), count):
+        local = due.astimezone(ZoneInfo(entry.schedule.timezone)).isoformat(timespec="seconds")
+        why = why_not(entry.schedule, due, entry.longest)
+        later = entry.schedule.jitter
+        notes = (f"  (up to {later} later)" if later else "") + (f"  REFUSED: {why}" if why else "")
+        click.echo(f"{local}  {utc(due)}  {entry.name}{notes}")

@@ -1,0 +1,189 @@
+"""The daemon from outside: it runs what is due, says what it did not run, and ends and reloads in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gameday.journal import Owner
+from gameday.journal.due import DueTimes
+from gameday.journal.sql import SqlJournal
+from gameday.lab import LabProcess
+from tests.processes import World, eventually, gameday
+from tests.schedule.daemons import Daemon, dates, due, settled, soon
+
+pytestmark = pytest.mark.timeout(110)
+
+Start = Callable[..., Daemon]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    return str(tmp_path / "journal.db")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder of playbooks, in which one is due some day."""
+    folder = tmp_path / "playbooks"
+    folder.mkdir()
+    text = "playbook: someday\nprobes: {k: {uses: kms.state, with: {key: alias/k}, expect: {baseline: ok}}}\n"
+    (folder / "someday.yaml").write_text(text + dates(datetime(2099, 1, 1, tzinfo=UTC)))
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path, lab: LabProcess, place: str) -> Iterator[Start]:
+    running: list[Daemon] = []
+
+    def one(*words: str | Path, **named: str) -> Daemon:
+        told = (*map(str, words), "--target", f"lab={lab.url}", "--journal", place)
+        running.append(Daemon(tmp_path, *told, **named))
+        return running[-1]
+
+    yield one
+    for daemon in running:
+        daemon.process.kill()
+        daemon.process.wait()
+
+
+def test_what_is_due_is_run_and_reported_and_what_is_frozen_is_refused(
+    tmp_path: Path, lab: LabProcess, start: Start, place: str, files: Path
+) -> None:
+    world, frozen = World(tmp_path, lab.url, "due"), World(tmp_path, lab.url, "frozen")
+    daemon = start(files, "--results", tmp_path / "results", "--limit", "2").ready()
+    at = soon(3)
+    world.playbook(folder=files, more=dates(at))
+    frozen.playbook(folder=files, more=dates(at, more=f'freeze: ["{at.date()}"]'))
+    (files / "unscheduled.yaml").write_text(World(tmp_path, lab.url, "unscheduled").playbook().read_text())
+    daemon.reload("due@lab", "frozen@lab")
+    records = {record.schedule.partition("@")[0]: record for record in settled(place, 2)}
+    assert (records["due"].outcome, records["frozen"].outcome) == ("passed", "refused")
+    assert SqlJournal(place).run(records["due"].run).exit_code == 0
+    eventually(lambda: daemon.metric('gameday_schedule_due_total{name="due@lab",outcome="passed"}') == 1, "counted")
+    assert daemon.metric('gameday_schedule_due_total{name="frozen@lab",outcome="refused"}') == 1
+    assert (tmp_path / "results" / f"{records['due'].run}.html").stat().st_size > 1000
+    assert "gameday_run_verdicts_total" in (tmp_path / "results" / "due@lab.prom").read_text()
+    history = gameday(tmp_path, "history", "--journal", place).stdout
+    assert f"frozen@lab: refused, {at.date()} is frozen ({at.date()})" in history
+    assert daemon.get("/healthz") == (200, "ok\n")
+    assert daemon.end() == 0
+    assert world.state == frozen.state == "Enabled"
+
+
+def test_what_comes_next_is_printed_in_local_time_and_utc_and_nothing_is_started(
+    tmp_path: Path, lab: LabProcess, files: Path
+) -> None:
+    frozen = (
+        'schedule: {cron: "0 10 25 12 *", timezone: Europe/Berlin, freeze: ["2026-01-01..2098-12-31"], jitter: 1m}\n'
+    )
+    World(tmp_path, lab.url, "xmas").playbook(folder=files, more=frozen)
+    first, *lines = gameday(tmp_path, "schedule", str(files), "--next", "200").stdout.splitlines()
+    assert "T10:00:00+01:00  " in first
+    assert "-12-25T09:00:00Z  xmas@embedded  (up to 0:01:00 later)  REFUSED: " in first
+    assert "2099-01-01T00:00:00+00:00  2099-01-01T00:00:00Z  someday@embedded" in lines
+    assert len(lines) == 199
+    assert {file.name for file in tmp_path.iterdir()} == {"playbooks"}, "it only looked"
+
+
+def test_what_was_missed_is_recorded_once_and_not_run_in_a_burst(
+    tmp_path: Path, lab: LabProcess, start: Start, place: str
+) -> None:
+    world = World(tmp_path, lab.url, "missed")
+    now = datetime.now(UTC).replace(microsecond=0)
+    moments = [now - timedelta(minutes=30 - n) for n in range(5)] + [now - timedelta(seconds=20 - n) for n in range(3)]
+    file = world.playbook(more=dates(*moments, more="grace: 2m"))
+    daemon = start(file).ready()
+    eventually(lambda: not due(place) and daemon.get("/healthz")[0] == 200, "nothing from before it was first watched")
+    daemon.end()
+    name = next(line for line in daemon.said.splitlines() if line.startswith("missed@lab"))
+    assert "no time any more" in name
+    times = DueTimes(SqlJournal(place).database)
+    with times._database.writing() as db:  # it was first watched long ago, and nobody was there since
+        db.exec_driver_sql("UPDATE gameday_due SET due_at = '2020-01-01T00:00:00.000000+00:00'")
+    again = start(file).ready()
+    records = settled(place, 8)
+    assert [record.outcome for record in records] == ["missed"] * 7 + ["passed"]
+    assert again.metric('gameday_schedule_due_total{name="missed@lab",outcome="missed"}') == 7
+    assert gameday(tmp_path, "history", "--journal", place).stdout.count("missed@lab: missed, nobody was there") == 7
+    assert again.end() == 0
+
+
+def test_while_the_previous_run_is_on_the_next_is_skipped_or_waits(
+    tmp_path: Path, lab: LabProcess, start: Start, place: str, files: Path
+) -> None:
+    skips, waits = World(tmp_path, lab.url, "skips"), World(tmp_path, lab.url, "waits")
+    daemon = start(files, "--limit", "5").ready()
+    at = soon(3)
+    twice = (at, at + timedelta(seconds=2))
+    skips.playbook(folder=files, hold="4s", more=dates(*twice))
+    waits.playbook(folder=files, hold="4s", more=dates(*twice, more="when_busy: wait"))
+    daemon.reload("skips@lab", "waits@lab")
+    records = settled(place, 4)
+    outcomes = sorted((record.schedule.partition("@")[0], str(record.outcome)) for record in records)
+    assert outcomes == [("skips", "passed"), ("skips", "skipped"), ("waits", "passed"), ("waits", "passed")]
+    [skipped] = [record for record in records if record.outcome == "skipped"]
+    assert "is still on" in skipped.detail
+    first, second = (record for record in records if record.schedule.startswith("waits"))
+    assert str(second.began_at) >= str(first.settled_at)
+
+
+def test_sigterm_rolls_the_running_game_day_back_and_sighup_keeps_what_was_good(
+    tmp_path: Path, lab: LabProcess, start: Start, place: str, files: Path
+) -> None:
+    world = World(tmp_path, lab.url, "ended")
+    daemon = start(files).ready()
+    file = world.playbook(folder=files, hold="50s", more=dates(at := soon(5)))
+    daemon.reload("ended@lab")
+    file.write_text("playbook: ended\nnonsense: true\n")
+    daemon.send(signal.SIGHUP)
+    eventually(lambda: daemon.metric("gameday_schedule_broken_playbooks") == 1, "the broken one is counted")
+    assert "nonsense: unknown key" in daemon.said
+    assert datetime.now(UTC) < at, "the machine is too slow for this test"
+    eventually(lambda: world.state == "Disabled", "the old one runs")
+    assert daemon.end() == 0
+    assert world.state == "Enabled"
+    [record] = due(place)
+    assert (record.outcome, SqlJournal(place).run(record.run).exit_code) == ("aborted", 3)
+    assert "told to roll back: the daemon is told to end" in daemon.said
+
+
+def test_a_schedule_that_is_broken_from_the_start_starts_nothing(tmp_path: Path, lab: LabProcess, place: str) -> None:
+    world = World(tmp_path, lab.url, "broken")
+    here = ("--journal", place)
+    none = gameday(tmp_path, "schedule", str(world.playbook()), *here, exit_code=2)
+    assert "has no schedule, and neither has its target" in none.stderr
+    wrong = gameday(tmp_path, "schedule", str(world.playbook(more="schedule: {cron: x}\n")), *here, exit_code=2)
+    assert "schedule.cron: 'x' has 1 fields" in wrong.stderr
+    assert not Path(place).exists()
+
+
+def test_the_targets_schedule_outranks_the_playbooks(tmp_path: Path, lab: LabProcess) -> None:
+    world = World(tmp_path, lab.url, "many")
+    for name, hour in (("one", 3), ("two", 4)):
+        schedule = f'schedule: {{cron: "0 {hour} * * *"}}\n'
+        (tmp_path / f"{name}.yaml").write_text(f"target: {name}\nlab: {lab.url}\n{schedule}")
+    file = world.playbook(more='schedule: {cron: "0 5 * * *"}\n')
+    told = gameday(
+        tmp_path, "schedule", str(file), "--target", "one.yaml", "--target", "two.yaml", "--next", "2"
+    ).stdout
+    assert {line.split()[-1]: line[11:13] for line in told.splitlines()} == {"many@one": "03", "many@two": "04"}
+
+
+def test_of_a_run_that_comes_too_late_nothing_begins(tmp_path: Path, lab: LabProcess, place: str) -> None:
+    world, journal = World(tmp_path, lab.url, "late"), SqlJournal(place)
+    times, at = DueTimes(journal.database), datetime(2026, 1, 1, tzinfo=UTC)
+    dead = Owner.this().model_copy(update={"boot": "another boot"})
+    assert times.claim("late", at, dead, "cafe0001")
+    assert not times.claim("late", at, Owner.this(), "cafe0002")
+    [record] = times.under_way()
+    assert record.abandoned()
+    assert times.give_up(record, "missed", "its daemon died")
+    words = ("run", str(world.playbook()), "--target", f"lab={lab.url}", "--journal", place)
+    late = gameday(tmp_path, *words, GAMEDAY_RUN_ID="cafe0001", exit_code=5)
+    assert "run cafe0001 comes too late: its daemon died" in late.stdout + late.stderr
+    assert world.state == "Enabled"
