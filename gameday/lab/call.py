@@ -227,6 +227,8 @@ def service_call(service: str, operation: str, params: dict[str, Any], region: s
             "CONTENT_TYPE": "application/x-amz-json-1.1",
         }
         return parse(environ, json.dumps(params).encode())
+    if service == "s3":
+        return parse(*_rest_xml(environ, service, operation, params))
     flat = {"Action": operation, "Version": "2016-11-15"}
     for name, value in params.items():
         if isinstance(value, list):
@@ -235,3 +237,20 @@ def service_call(service: str, operation: str, params: dict[str, Any], region: s
             flat[name] = str(value)
     environ["CONTENT_TYPE"] = FORM
     return parse(environ, urlencode(flat).encode())
+
+
+def _rest_xml(environ: Environ, service: str, operation: str, params: dict[str, Any]) -> tuple[Environ, bytes]:
+    """The request that botocore would make of it; a bucket stands in the path."""
+    from botocore.serialize import create_serializer
+    from botocore.session import get_session
+
+    model = get_session().get_service_model(service)
+    made = create_serializer("rest-xml").serialize_to_request(params, model.operation_model(operation))
+    path, _, query = str(made["url_path"]).partition("?")
+    if bucket := params.get("Bucket"):
+        path = f"/{bucket}" + path.removeprefix(f"/{bucket}").rstrip("/")
+    query = "&".join(filter(None, (query, urlencode(made["query_string"]))))
+    body = made["body"] if isinstance(made["body"], bytes) else b""
+    environ |= {"REQUEST_METHOD": made["method"], "PATH_INFO": path, "QUERY_STRING": query}
+    environ |= {"RAW_URI": f"{path}?{query}" if query else path, "HTTP_HOST": "127.0.0.1", "CONTENT_TYPE": "text/xml"}
+    return environ, body

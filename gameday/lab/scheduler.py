@@ -33,7 +33,7 @@ class Scheduler:
     behaviours: tuple[Behaviour, ...] = (
         Behaviour(
             "scheduler",
-            "at(…) and rate(…) fire universal targets of KMS and EC2 under their role",
+            "at(…) and rate(…) fire universal targets of KMS, S3 and EC2 under their role",
             "documented",
         ),
         Behaviour("scheduler", "read-only actions are refused as universal targets", "documented"),

@@ -212,7 +212,7 @@ def playbook(
         "playbook": "killswitch",
         "vars": names,
         "probes": {**found, **(probes or {})},
-        "faults": [{"uses": fault, "with": {"key": "${key}", **(fault_with or {})}}],
+        "faults": [{"uses": fault, "with": fault_with or {"key": "${key}"}}],
         "timing": {**QUICK, **(timing or {})},
     }
     if switch is not None:

@@ -118,6 +118,29 @@ def test_a_scheduled_deletion_is_cancelled_and_the_key_enabled(switched: Scene) 
     switched.assert_restored()
 
 
+def test_an_open_bucket_is_shut_by_aws(switched: Scene) -> None:
+    world, s3 = switched.world(), switched.aws.s3
+    allow = {"Effect": "Allow", "Action": "s3:PutBucketPublicAccessBlock", "Resource": f"arn:aws:s3:::{world.name}"}
+    switched.aws.iam.put_role_policy(RoleName=ROLE, PolicyName="p", PolicyDocument=document(allow))
+    opened = {"bucket": "${bucket}", "keys": ["clock.png"], "how": "policy"}
+    block = s3.get_public_access_block(Bucket=world.name)["PublicAccessBlockConfiguration"]
+    look = {"uses": "http.get", "with": {"url": switched.line().url}, "expect": {"always": "ok"}}
+    playbook = {"probes": {"look": look}, "read": False, "state": False, "timing": {"hold": "10s"}}
+    run = switched.start(world, switch=SWITCH, fault="s3.open_public_access", fault_with=opened, **playbook)
+    run.wait("step_injected", step="s3.open_public_access/bucket policy")
+    run.send(SIGKILL)
+    run.end()
+    assert schedules(switched, run) == ["putPublicAccessBlock"]
+    assert s3.get_public_access_block(Bucket=world.name)["PublicAccessBlockConfiguration"] != block
+    switched.lab.advance(LONG_AFTER)
+    assert s3.get_public_access_block(Bucket=world.name)["PublicAccessBlockConfiguration"] == block
+    assert "Sid" in s3.get_bucket_policy(Bucket=world.name)["Policy"], "what is behind the door waits for the rollback"
+    assert switched.command("rollback", run.id).returncode == 0
+    with pytest.raises(ClientError, match="NoSuchBucketPolicy"):
+        s3.get_bucket_policy(Bucket=world.name)
+    switched.assert_restored()
+
+
 def test_a_rollback_by_hand_takes_the_schedule_away_once_the_key_is_back(switched: Scene) -> None:
     world = switched.world()
     run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
@@ -183,7 +206,13 @@ def refused(scene: Scene, world: World, why: str, **playbook: Any) -> Run:
 def test_a_run_that_cannot_have_it_is_refused(switched: Scene) -> None:
     world = switched.world()
     refused(switched, world, "there is no arn:aws:iam::123456789012:role/nobody", switch={"role": "role/nobody"})
-    refused(switched, world, "could only be undone by overwriting", fault="kms.deny", fault_with={"services": ["s3"]})
+    refused(
+        switched,
+        world,
+        "could only be undone by overwriting",
+        fault="kms.deny",
+        fault_with={"key": "${key}", "services": ["s3"]},
+    )
     switched.lab.trouble("refuse", "scheduler", "CreateSchedule", times=1, message="not you")
     refused(switched, world, "not you")
     # The journal of AWS lies: what was made is not there, or cannot be seen.

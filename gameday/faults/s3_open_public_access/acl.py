@@ -9,7 +9,20 @@ from typing import Any, ClassVar
 from gameday.errors import CannotInject
 from gameday.faults.s3_open_public_access.common import said
 from gameday.faults.s3_open_public_access.ownership import ENFORCED, read_ownership
-from gameday.sdk import AWS, Before, Calls, Cause, Drifted, Rank, ReadBack, Restored, Step, StillOurs, Unknown
+from gameday.sdk import (
+    AWS,
+    Before,
+    Calls,
+    Cause,
+    CloudCall,
+    Drifted,
+    Rank,
+    ReadBack,
+    Restored,
+    Step,
+    StillOurs,
+    Unknown,
+)
 
 EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 PUBLIC = {"Grantee": {"Type": "Group", "URI": EVERYBODY}, "Permission": "READ"}
@@ -54,6 +67,10 @@ class ObjectAcl(Step):
         if not grants:
             raise CannotInject(f"{self.resource} has an ACL without a single grant, which cannot be written back")
         return {"version": version, "grants": json.loads(json.dumps(grants))}
+
+    def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
+        """Nothing: behind the bucket's public access block, put back, it opens nothing."""
+        return ()
 
     def inject(self, aws: AWS, before: Before) -> None:
         """PutObjectAcl, once, of what was read immediately before and the grant."""

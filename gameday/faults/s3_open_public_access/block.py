@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import JsonValue
+
 from gameday.errors import CannotInject
 from gameday.faults.s3_open_public_access.common import OfBucket, said
-from gameday.sdk import AWS, Before, Calls, Drifted, ReadBack, Restored, StillOurs, Unknown
+from gameday.sdk import AWS, Before, Calls, CloudCall, Drifted, ReadBack, Restored, StillOurs, Unknown
 
 Switch = Literal["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"]
 SWITCHES: tuple[Switch, ...] = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -82,6 +84,31 @@ class BlockPublicAccess(OfBucket):
         if still := [name for name in self._closed(found) if not now[name]]:
             return StillOurs(f"{' and '.join(still)} still off")
         return Drifted(f"someone else changed the public access block meanwhile: {now}")
+
+    def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
+        """PutPublicAccessBlock with all four switches on, which is exact only where all four are on now.
+
+        It shuts every door at once; the ACLs and the policy that stand open behind it open nothing any more.
+        """
+        now: dict[Switch, bool] | None = None
+        with aws.answering() as answer:
+            now = self._read(aws)
+        if not answer.ok:
+            raise CannotInject(f"the public access block of bucket {self.bucket} could not be read ({said(answer)})")
+        if now is None or not all(now.values()):
+            raise CannotInject(
+                f"bucket {self.bucket} does not have all four switches of Block Public Access on, so that putting them "
+                "back from the cloud would change what was not ours to change"
+            )
+        switches: dict[str, JsonValue] = dict.fromkeys(SWITCHES, True)
+        return (
+            CloudCall(
+                service="s3",
+                action="putPublicAccessBlock",
+                parameters={"Bucket": self.bucket, "PublicAccessBlockConfiguration": switches},
+                permission="s3:PutBucketPublicAccessBlock",
+            ),
+        )
 
     def rehearse(self, aws: AWS) -> None:
         """PutPublicAccessBlock of the switches as they are, where one is on; elsewhere there is nothing to undo."""

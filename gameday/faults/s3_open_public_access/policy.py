@@ -7,7 +7,7 @@ from typing import ClassVar
 from gameday.errors import CannotInject
 from gameday.faults import _policy
 from gameday.faults.s3_open_public_access.common import OfBucket, said
-from gameday.sdk import AWS, Before, Calls, Drifted, ReadBack, Restored, StillOurs, Unknown
+from gameday.sdk import AWS, Before, Calls, CloudCall, Drifted, ReadBack, Restored, StillOurs, Unknown
 
 SID = "GamedayOpen"
 LONGEST = 20480
@@ -39,6 +39,10 @@ class BucketPolicy(OfBucket):
         if (size := len(_policy.added(text, self._statement(aws, sid)).encode())) > LONGEST:
             raise CannotInject(f"the policy of bucket {self.bucket} would have {size} bytes, and S3 takes {LONGEST}")
         return {"policy": text, "sid": sid}
+
+    def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
+        """Nothing: behind the bucket's public access block, put back, it opens nothing."""
+        return ()
 
     def inject(self, aws: AWS, before: Before) -> None:
         """PutBucketPolicy, once, of what was read immediately before and the statement."""
