@@ -453,3 +453,23 @@ def test_without_a_fault_who_cannot_ask_has_tested_nothing() -> None:
     play = Play(OUTSIDER, steps=())
     play.see("outsider", Observation(cause=Cause.CREDENTIALS))
     assert play.finished.exit_code == 5
+
+
+def test_within_a_fault_the_way_back_is_strictly_backwards_also_when_a_step_is_refused() -> None:
+    steps = tuple(replace(KEY, id=f"s{n}", resource=f"arn:{n}", order=n) for n in range(3))
+    play = Play(READ, steps=steps)
+    for step in steps:
+        play.arm(step.id)
+    play.see("read", OK)
+    for step in steps:
+        play.intend(step.id)
+        play.feed(Injected(play.now, step.id, certain=True))
+    play.feed(Signalled(play.now, "SIGTERM"))
+    assert [undo.step for undo in play.all(Undo)] == ["s2"]
+    play.feed(Undone(play.now, "s2", 1, ok=False, detail="AccessDenied"))
+    play.feed(ReadBackDone(play.now, "s2", 1, Unknown()))
+    play.after(1)
+    assert [undo.step for undo in play.all(Undo)] == ["s2", "s2"], "what it stands on must not go first"
+    for step in ("s2", "s1", "s0"):
+        play.undo(step)
+    assert play.finished.exit_code == 3

@@ -12,7 +12,7 @@ from gameday.machine.commands import Capture, Command, Inject, ReadBackStep, Rel
 from gameday.machine.inputs import Captured, Injected, InjectRefused, ReadBackDone, Undone
 from gameday.sdk import Closed, Rank, ReadBack, Restored, StepClosed, StillOurs, SwitchArmed, Unknown
 
-from .simulation import LONGEST_STALENESS, TIMING, Trouble, World, broken_promises
+from .one_run import LONGEST_STALENESS, TIMING, Trouble, World, broken_promises
 
 SWITCH = StepSpec("w", "eventbridge.schedule", "schedule", "arn:schedule", Rank.SWITCH, 99)
 FIRES_AFTER = TIMING.max_fault + 60
