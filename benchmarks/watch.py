@@ -35,7 +35,8 @@ WHO = (
 )
 BOTO3 = """
 import sys, time
-from gameday.aws.session import LAB_KEYS, Session
+from gameday.aws.made import LAB_KEYS
+from gameday.aws.session import Session
 s3 = Session(region="us-east-1", run="boto3", endpoint=sys.argv[1], keys=LAB_KEYS).client("s3")
 def read(n):
     body = s3.get_object(Bucket="bucket", Key=f"object-{n % 1000}")["Body"]
@@ -189,7 +190,7 @@ def main() -> None:
                 f"{PROBES} S3 reads at one a second for {SECONDS} s; "
                 f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
             )
-            said = subprocess.run([sys.executable, "-c", BOTO3, url], capture_output=True, text=True, check=True)
+            said = subprocess.run([sys.executable, "-c", BOTO3, url], stdout=subprocess.PIPE, text=True, check=True)
             boto3 = float(said.stdout)
             median, late, rate, ours = watch(url, folder)
             theirs = blackbox(url, folder)

@@ -6,8 +6,9 @@ Scraped while it goes on, left as a textfile for the node exporter, or pushed to
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import singledispatchmethod
 from pathlib import Path
@@ -16,6 +17,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import (
     CollectorRegistry,
     Gauge,
+    Metric,
     disable_created_metrics,
     start_http_server,
     write_to_textfile,
@@ -55,6 +57,24 @@ WATCH = "watch"
 """The phase of looks between game days."""
 
 
+class Polite(CollectorRegistry):
+    """Lets others compute while it is scraped.
+
+    A scrape of a thousand probes computes for a quarter of a second, and a look needs the interpreter a dozen times for
+    a moment each: with Python's usual 5 ms for each turn, every look would stand behind the scrape. Shorter turns for
+    all of the time would cost more than they give.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, in short turns."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(min(usual, 0.0005))
+        try:
+            yield from super().collect()
+        finally:
+            sys.setswitchinterval(max(usual, 0.005))
+
+
 class Metrics(Exporter):
     """Keeps the metrics of the runs whose events it is given.
 
@@ -74,7 +94,7 @@ class Metrics(Exporter):
             _refuse_textfile(textfile)
         # The client's own _created series would double every counter; a switch for the process is all it has.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's one function without annotations
-        self.registry = CollectorRegistry()
+        self.registry = Polite() if source == "watch" else CollectorRegistry()
         self._families, self._textfile, self._push = Families(self.registry, source), textfile, push
         if version:
             self._families.gauge("build_info").labels(clean(version)).set(1)
@@ -142,7 +162,11 @@ class Metrics(Exporter):
     # What a watch and a schedule say
 
     def introduce(self, playbook: str, probe: str, uses: str, role: str = "") -> None:
-        """Say what a probe is; ``role`` is a role's name or ARN."""
+        """A probe is watched from now on; ``role`` is the name or ARN of who looks."""
+        self._introduce(playbook, probe, uses, role)
+        self._families.counter("watch_skipped_total").labels(clean(playbook), clean(probe))
+
+    def _introduce(self, playbook: str, probe: str, uses: str, role: str) -> None:
         name = role.rpartition("/")[2]
         self._families.gauge("probe_info").labels(clean(playbook), clean(probe), clean(uses), clean(name)).set(1)
 
@@ -198,6 +222,7 @@ class Metrics(Exporter):
     ) -> None:
         families, exemplar = self._families, {"run": run} if run else None
         families.gauge("probe_success").labels(playbook, probe, phase).set(seen.outcome is Outcome.OK)
+        families.gauge("probe_up").labels(playbook, probe).set(seen.outcome is Outcome.OK)
         families.counter("probe_observations_total").labels(playbook, probe, phase, seen.cause.value).inc(1, exemplar)
         families.gauge("probe_last_observation_timestamp_seconds").labels(playbook, probe).set(wall)
         if meets is not None and seen.outcome is not Outcome.UNKNOWN:
@@ -251,7 +276,9 @@ class Metrics(Exporter):
             families.gauge("run_limit_seconds").labels(playbook, clean(limit)).set(seconds)
         for probe in view.probes.values():
             name = clean(probe.facts.name)
-            self.introduce(view.playbook, probe.facts.name, probe.facts.uses, _role(probe.facts))
+            self._introduce(view.playbook, probe.facts.name, probe.facts.uses, _role(probe.facts))
+            for phase, seconds in probe.facts.within.items():
+                families.gauge("probe_limit_seconds").labels(playbook, name, phase.value).set(seconds)
             if probe.goes_dark:
                 families.counter("leaks_total").labels(playbook, name)
             for family in ("time_to_effect_seconds", "time_to_recover_seconds"):

@@ -59,6 +59,15 @@ FAMILIES = (
         "wants. `watch` is a phase of its own.",
     ),
     Family(
+        "probe_up", "gauge", _PROBE, "1 if the probe's very last look found it working, whatever the phase, else 0."
+    ),
+    Family(
+        "probe_limit_seconds",
+        "gauge",
+        _LOOK,
+        "How long the last run gave the probe to see what the phase expects (`within`).",
+    ),
+    Family(
         "probe_expected",
         "gauge",
         _PROBE,

@@ -6,6 +6,7 @@ import click
 
 from gameday import __version__
 from gameday.cli.blast_radius_command import blast_radius
+from gameday.cli.dashboards_command import dashboards
 from gameday.cli.halt_command import abandon, halt, resume
 from gameday.cli.history_command import history, status
 from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
@@ -190,5 +191,5 @@ def lab(port: int, host: str, preset: str, knobs: tuple[str, ...], describe: boo
     raise SystemExit(main(arguments))
 
 
-for command in (blast_radius, report, verify, status, history, halt, resume, abandon, watch, schedule):
+for command in (blast_radius, report, verify, status, history, halt, resume, abandon, watch, schedule, dashboards):
     gameday.add_command(command)

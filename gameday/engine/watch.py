@@ -21,9 +21,6 @@ class Shown(Told, Protocol):
     def introduce(self, playbook: str, probe: str, uses: str, role: str = "") -> None:
         """A probe is watched from now on."""
 
-    def forget(self, playbook: str, probe: str) -> None:
-        """A probe is watched no more."""
-
 
 def targets(playbooks: Iterable[Playbook], aws: AWS) -> tuple[Target, ...]:
     """Every probe that can be watched, with its names resolved; raises Refused where one is not one clear thing.
@@ -82,8 +79,8 @@ class Watch:
         """Watch these from now on; a probe that stays as it is keeps its turns."""
         gone = self._watched - {*wanted}
         self._wheel.watch(wanted)
-        for target in gone:
-            self._shown.forget(target.playbook, target.name)
+        for playbook, name in {(t.playbook, t.name) for t in gone} - {(t.playbook, t.name) for t in wanted}:
+            self._shown.forget(playbook, name)
         for target in wanted:
             self._shown.introduce(target.playbook, target.name, target.uses, target.role)
         self._watched = frozenset(wanted)

@@ -22,8 +22,18 @@ log = logging.getLogger(__name__)
 
 CREW = 16
 """Workers that stay; 16 hold 1,000 S3 reads a second (benchmarks/watch.py)."""
+_HELPERS = 48
+"""More workers that may be taken on because answers take their time: 64 hold 1,000 answers of 60 ms a second.
+
+More would only stand in each other's way for the interpreter, so beyond them one is taken on for each that is stuck.
+"""
+_ENOUGH_CPU = 0.6
+"""Of one core: looks that wait for the interpreter wait longer with more who ask for it."""
+_STUCK = 0.5
+"""Seconds after which a look is taken to hang: its worker is not counted on."""
 _MOST = 2000
-_HIRED_AT_ONCE = 8
+_TICK = 0.005
+"""Looks that are due within one tick begin together: a wake-up for each would cost more than the look's own turn."""
 _CHECK = 0.02
 """Seconds after which a look that no worker has taken is given one more."""
 _IDLE = 10.0
@@ -52,7 +62,7 @@ class Target:
 
 
 class Told(Protocol):
-    """Who is told what a watch sees; called from many threads, one at a time."""
+    """Who is told what a watch sees; called from many threads."""
 
     def look(self, playbook: str, probe: str, uses: str, seen: Observation, meets: bool | None) -> None:
         """A look came back, or is not waited for any longer."""
@@ -62,6 +72,9 @@ class Told(Protocol):
 
     def skipped(self, playbook: str, probe: str) -> None:
         """A look was left out, because the one before is still out."""
+
+    def forget(self, playbook: str, probe: str) -> None:
+        """A probe is watched no more; said again after a look that was still out."""
 
     def watching(self, probes: int, workers: int) -> None:
         """How much there is to do, and how many do it."""
@@ -97,14 +110,19 @@ class Wheel(threading.Thread):
         self._heap: list[tuple[float, int, _Turn]] = []
         self._count = itertools.count()
         self._turns: dict[Target, _Turn] = {}
+        self._names: set[tuple[str, str]] = set()
         self._jobs: SimpleQueue[_Turn] = SimpleQueue()
         self._workers = self._busy = self._waiting = 0
-        self._checked = 0.0
+        self._checked = self._measured = self._used = 0.0
+        self._computing = False
+        self._out: dict[_Turn, float] = {}
+        """The looks that are out, and since when."""
 
     def watch(self, targets: Sequence[Target]) -> None:
         """Watch these from now on; those that are watched already keep their turns, all others are let go."""
         with self._lock:
             now, kept = time.monotonic(), self._turns
+            self._names = {(target.playbook, target.name) for target in targets}
             # Spread over their interval, so that they do not all come at once.
             spread = {t: now + t.every * number / len(targets) for number, t in enumerate(targets)}
             self._turns = {target: kept.get(target) or _Turn(target, spread[target]) for target in targets}
@@ -131,8 +149,7 @@ class Wheel(threading.Thread):
                 pause = self._heap[0][0] - time.monotonic() if self._heap else 1.0
                 if self._waiting:
                     pause = min(pause, _CHECK)
-                if pause > 0:
-                    self._lock.wait(min(pause, 1.0))
+                self._lock.wait(min(max(pause, _TICK), 1.0))
 
     def _give(self, turn: _Turn, now: float) -> None:
         """It is a target's turn."""
@@ -159,9 +176,17 @@ class Wheel(threading.Thread):
         if now - self._checked < _CHECK:
             return
         self._checked = now
-        if self._waiting and self._busy >= self._workers:
-            for _ in range(min(_HIRED_AT_ONCE, self._waiting, _MOST - self._workers)):
-                self._hire()
+        if not self._waiting or self._busy < self._workers:
+            return
+        cpu, wall = time.process_time() - self._used, now - self._measured
+        if wall > 0.1:
+            self._used, self._measured = time.process_time(), now
+            self._computing = cpu > _ENOUGH_CPU * wall
+        stuck = sum(now - began > _STUCK for began in self._out.values())
+        helpers = 0 if self._computing else _HELPERS
+        room = min(CREW + helpers + stuck, _MOST) - self._workers
+        for _ in range(min(self._waiting, CREW, room)):
+            self._hire()
 
     def _hire(self) -> None:
         try:
@@ -194,13 +219,19 @@ class Wheel(threading.Thread):
             self._busy += 1
             turn.began, turn.stop = time.monotonic(), threading.Event()
             stop = turn.stop
-            self._told.late(turn.began - turn.wanted)
+            self._out[turn] = turn.began
+            late = turn.began - turn.wanted
             if turn.gone:
                 stop.set()
+        self._told.late(late)
         seen = None if stop.is_set() else self._look(target, stop)
+        if seen is not None and not stop.is_set():
+            meets = None if target.expect is None else seen.matches(target.expect)
+            self._told.look(target.playbook, target.name, target.uses, seen, meets)
         with self._lock:
             self._busy -= 1
             turn.out, turn.began = False, None
-            if seen is not None and not turn.gone and not stop.is_set():
-                meets = None if target.expect is None else seen.matches(target.expect)
-                self._told.look(target.playbook, target.name, target.uses, seen, meets)
+            del self._out[turn]
+            gone = turn.gone and (target.playbook, target.name) not in self._names
+        if gone:
+            self._told.forget(target.playbook, target.name)

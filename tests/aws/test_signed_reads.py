@@ -13,7 +13,8 @@ from aws_rig import Rude, session_at
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gameday.aws.session import Keys, Session
+from gameday.aws.made import Keys
+from gameday.aws.session import Session
 from gameday.errors import Interrupted
 from gameday.lab import LabControl
 from gameday.sdk import Cause, Observation

@@ -40,6 +40,9 @@ class Told:
     def skipped(self, playbook: str, probe: str) -> None:
         self.left_out[probe] += 1
 
+    def forget(self, playbook: str, probe: str) -> None:
+        """Nothing is kept that had to be forgotten."""
+
     def watching(self, probes: int, workers: int) -> None:
         self.size = (probes, workers)
 
