@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
@@ -18,6 +20,16 @@ GAMEDAY = str(Path(sys.executable).with_name("gameday"))
 PATIENCE = 40.0
 
 
+_ANOTHER_MACHINE = """\
+import os, socket
+socket.gethostname = lambda: {machine!r}
+if os.environ.get("TEST_SILENCE"):
+    import gameday.journal.records
+    gameday.journal.records.SILENCE = float(os.environ["TEST_SILENCE"])
+"""
+"""A process in which the host has another name, and others count as dead sooner."""
+
+
 def environment(folder: Path, *, machine: str = "", **changes: str) -> dict[str, str]:
     """A newcomer's shell in a home of its own; ``machine`` is what the host is called there."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GAMEDAY_", "XDG_"))}
@@ -25,7 +37,7 @@ def environment(folder: Path, *, machine: str = "", **changes: str) -> dict[str,
     if machine:
         other = folder / f"as-{machine}"
         other.mkdir(exist_ok=True)
-        (other / "sitecustomize.py").write_text(f"import socket\nsocket.gethostname = lambda: {machine!r}\n")
+        (other / "sitecustomize.py").write_text(_ANOTHER_MACHINE.format(machine=machine))
         kept["PYTHONPATH"] = str(other)
     return {**kept, **changes}
 
@@ -88,6 +100,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def kill_all_of(folder: Path) -> int:
+    """SIGKILL to every process whose home is this folder, at once, as their host's death would; how many."""
+    mine = f"HOME={folder}\0".encode()
+    found = []
+    for process in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if mine in (process / "environ").read_bytes() + b"\0":
+                found.append(int(process.name))
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: none of them may see another die
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+    return len(found)
 
 
 class World:

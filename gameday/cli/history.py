@@ -42,9 +42,9 @@ def print_history(place: str | None, limit: int) -> None:
     warn_of_open_steps(journal, place)
     runs = journal.runs(limit)
     lines = [(run.started_at, _run_line(run)) for run in runs]
-    told = {run.run for run in runs if run.exit_code is not None}
+    told = {(run.run, run.verdict) for run in runs}
     for due in DueTimes(journal.database).latest(limit):
-        if due.outcome is not None and due.run not in told:  # what became of it is not a run's verdict
+        if due.outcome is not None and (due.run, due.outcome) not in told:  # not what the run's own line says
             detail = f", {due.detail}" if due.detail else ""
             lines.append((due.due_at, f"{due.run or '-':<8}  {due.due_at[:19]}Z  {_name(due)}: {due.outcome}{detail}"))
     if not lines:
