@@ -159,7 +159,7 @@ class Metrics(Exporter):
             if not view.open_steps:
                 del self._views[run]
 
-    # What a watch and a schedule say
+    # What a watch says
 
     def introduce(self, playbook: str, probe: str, uses: str, role: str = "") -> None:
         """A probe is watched from now on; ``role`` is the name or ARN of who looks."""
@@ -201,19 +201,6 @@ class Metrics(Exporter):
     def journal(self, up: bool) -> None:
         """Whether the journal could be read."""
         self._families.gauge("journal_up").set(up)
-
-    def due(self, playbook: str, at: float | None) -> None:
-        """When a playbook's next game day is due, in seconds since 1970; None when no more is to come."""
-        gauge = self._families.gauge("schedule_next_due_timestamp_seconds")
-        if at is None:
-            gauge.remove_by_labels({"playbook": clean(playbook)})
-        else:
-            gauge.labels(clean(playbook)).set(at)
-        self._families.counter("schedule_missed_total").labels(clean(playbook))
-
-    def missed(self, playbook: str) -> None:
-        """A game day was due and did not begin."""
-        self._families.counter("schedule_missed_total").labels(clean(playbook)).inc()
 
     # What both count
 

@@ -78,15 +78,8 @@ def watch() -> Metrics:
     return metrics
 
 
-def schedule() -> Metrics:
-    metrics = Metrics(source="schedule", version="0.1.0")
-    metrics.due("killswitch", 1772532000.0)
-    metrics.missed("killswitch")
-    return metrics
-
-
 def test_each_documented_metric_is_exported_and_each_exported_one_documented() -> None:
-    seen = {**exported(of(*(make() for make in RUNS.values()), passed())), **exported(watch()), **exported(schedule())}
+    seen = {**exported(of(*(make() for make in RUNS.values()), passed())), **exported(watch())}
     assert seen == documented()
 
 
@@ -95,7 +88,7 @@ def test_the_table_is_made_from_the_code() -> None:
 
 
 @pytest.mark.skipif(PROMTOOL is None and not os.environ.get("CI"), reason="promtool is not on PATH")
-@pytest.mark.parametrize("make", [lambda: of(*(make() for make in RUNS.values())), watch, schedule])
+@pytest.mark.parametrize("make", [lambda: of(*(make() for make in RUNS.values())), watch])
 def test_promtool_has_nothing_to_say(make: Callable[[], Metrics]) -> None:
     text = generate_latest(make().registry)
     said = subprocess.run([str(PROMTOOL), "check", "metrics"], input=text, capture_output=True)
