@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TREE = ("gameday", "probes", "exporters", "playbooks", "tests", "docs", "pyproject.toml", "README.md")
-MACHINE = ("tests/machine",)
+MACHINE = tuple(f"tests/machine/test_{name}.py" for name in ("run", "others", "switch", "simulation"))
 
 
 @dataclass(frozen=True)

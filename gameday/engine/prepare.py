@@ -6,7 +6,7 @@ taken: it is the undo itself, and must not enable a key that another run has dis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from gameday.engine.iam import denied
@@ -14,7 +14,7 @@ from gameday.engine.job import Target, undoers
 from gameday.engine.plan import Plan, make_plan
 from gameday.engine.switch import checks
 from gameday.errors import CannotInject, JournalError, Refused
-from gameday.journal import HoldRecord, Journal
+from gameday.journal import HoldRecord, Journal, StepRecord
 from gameday.playbook import Playbook
 from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, format_duration
 
@@ -74,6 +74,7 @@ def _checks(playbook: Playbook, plan: Plan, target: Target, journal: Journal) ->
     """
     aws, facts = target.session, target.facts
     yield "halt", _halted(journal), ""
+    yield "faults", twice(plan.records), ""
     yield "credentials", _too_short(playbook, target), ""
     yield "holds", _held(plan, journal), ""
     for fault in plan.faults:
@@ -92,6 +93,16 @@ def _checks(playbook: Playbook, plan: Plan, target: Target, journal: Journal) ->
     yield from checks(plan.switches, aws)
     for id_, step in plan.steps.items():
         yield f"state {id_}", _why_not(step, aws), ""
+
+
+def twice(records: Mapping[str, StepRecord]) -> str:
+    """Why the faults get in each other's way, or ``""``: the second would capture what the first has changed."""
+    chains: dict[tuple[str, str], int] = {}
+    for record in records.values():
+        same = (record.uses, record.resource)
+        if not record.probe and chains.setdefault(same, record.chain) != record.chain:
+            return f"two faults {record.uses} name {record.resource}; let one of them do it"
+    return ""
 
 
 def _halted(journal: Journal) -> str:
