@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from gameday.blastradius._sql import DUCKDB, ROW_COLUMNS, USE_COLUMNS, rows_sql,
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "128MB"
-"""Beyond this DuckDB goes on in the hits' folder."""
+ROOMS = (("224MB", os.cpu_count() or 1), ("224MB", 1), ("2GB", 1))
+"""Memory and threads, one after another until there is enough: beyond the memory DuckDB goes on in the hits' folder,
+but each thread needs some that it cannot put there, which shows from some 100,000 hits on."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 """Of records without a time; no row that is shown has any."""
 _MAXIMUM_LINE = 4 * 2**20
@@ -40,9 +41,18 @@ class Embedded:
             for source in self._sources:
                 coverage += source.read(question, hits, watch)
             hits.close()
-            with _database(hits.folder) as database:
-                rows, uses = _count(database, question, hits.folder)
+            rows, uses = _counted(question, hits.folder)
         return answer_of(question, rows, uses, coverage)
+
+
+def _counted(question: Question, folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    import duckdb
+
+    for memory, threads in ROOMS[:-1]:
+        with suppress(duckdb.OutOfMemoryException), _database(folder, memory, threads) as database:
+            return _count(database, question, folder)
+    with _database(folder, *ROOMS[-1]) as database:
+        return _count(database, question, folder)
 
 
 def _count(
@@ -63,13 +73,13 @@ def _count(
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _database(folder: Path, memory: str, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
     settings = {
-        "memory_limit": MEMORY,
+        "memory_limit": memory,
         "temp_directory": str(folder / "spill"),
-        "threads": str(os.cpu_count() or 1),
+        "threads": str(threads),
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",

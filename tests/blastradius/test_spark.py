@@ -71,7 +71,7 @@ def cluster(folder: Path) -> Iterator[str]:
     try:
         start("master.Master", "--port", str(port), ready="I have been elected leader")
         for _ in range(2):
-            start("worker.Worker", "--cores", "1", "--memory", "512m", url, ready="Successfully registered")
+            start("worker.Worker", "--cores", "1", "--memory", "1200m", url, ready="Successfully registered")
         yield url
     finally:
         for process in started:
