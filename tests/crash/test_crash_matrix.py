@@ -1,4 +1,4 @@
-"""Killed at every point of every shipped playbook; afterwards ``gameday rollback`` alone restores the whole account.
+"""Killed at every point of every shipped playbook: the watchdog alone, or ``gameday rollback`` alone, restores all.
 
 The points are enumerated, not sampled: a run that is not killed writes down what it passes, and each of them is then
 the end of a run of its own. ``GAMEDAY_CRASH_MATRIX`` says which playbooks: ``all``, or names with commas between them.
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,14 @@ CASES = {
 """Every shipped playbook, with the values of variables that are worth a run of their own."""
 WHOLE = list(CASES) if ASKED == "all" else [name for name in ASKED.split(",") if name]
 SLICE = {
-    "killswitch-with-switch": ("answered DisableKey #1", "sent DisableKey #1", "sent CreateSchedule #1"),
-    "encrypt-root-volume": ("answered DetachVolume #1", "answered AttachVolume #1"),
+    ("killswitch-with-switch", "rollback"): ("answered DisableKey #1", "sent DisableKey #1", "sent CreateSchedule #1"),
+    ("encrypt-root-volume", "rollback"): ("answered DetachVolume #1", "answered AttachVolume #1"),
+    ("killswitch-with-switch", "watchdog"): ("written journal injected #2",),
 }
-PATIENCE = 120.0
+HAS_WATCHDOG = find_spec("gameday.rollback.watchdog") is not None
+MENDS = ("rollback", "watchdog") if HAS_WATCHDOG else ("rollback",)
+PATIENCE = 60.0
+"""Seconds that a watchdog has: it waits out in earnest what a call without an answer may still do."""
 SWITCH = """
 dead_man_switch: {role: role/gameday-switch, margin: 1m}
 stage:
@@ -95,6 +100,7 @@ class Matrix:
     """One playbook on a lab of its own, killed again and again."""
 
     name: str
+    mend: str
     place: Path
     lab: LabProcess
     server: ForkServer = field(init=False)
@@ -105,6 +111,7 @@ class Matrix:
     def __post_init__(self) -> None:
         self.server, self._witness = ForkServer(self.place), Witness(self.lab.url)
         shipped, values = CASES[self.name]
+        self._env = {"CRASH_ALONE": "" if self.mend == "watchdog" else "yes"}
         self._words = ["run", str(self._quick(shipped)), "--target", f"lab={self.lab.url}"]
         self._words += [word for value in values for word in ("--var", value)]
 
@@ -127,14 +134,14 @@ class Matrix:
         """What a run passes that is not killed; the second one, which finds its stage made."""
         log = self.place / "points"
         for env in ({}, {"CRASH_LOG": str(log)}):
-            assert self.server.run(*self._words, **env) == 0, self.server.tale()
+            assert self.server.run(*self._words, **self._env, **env) == 0, self.server.tale()
         self.found = self._witness.state()
         return log.read_text().splitlines()
 
     def visit(self, point: str) -> None:
-        """Kill a run there, roll back, and compare the whole account."""
+        """Kill a run there, have it mended, and compare the whole account."""
         for _ in range(3):  # threads take turns: a point may come once more or once less
-            code = self.server.run(*self._words, CRASH_AT=point)
+            code = self.server.run(*self._words, **self._env, CRASH_AT=point)
             if code == 137:
                 break
             if code != 0:
@@ -144,21 +151,37 @@ class Matrix:
             self.missed.append(point)
             return
         self.visited.append(point)
+        if why := self._watched() if self.mend == "watchdog" else self._rolled_back(point):
+            self.wrong.append(f"{point}: {why}")
+            self.server.run("rollback", "--all")  # so that the next one begins anew
+
+    def _rolled_back(self, point: str) -> str:
         if point.startswith("sent "):  # let it land
             time.sleep(0.1)
         if self.server.run("rollback", "--all") != 0:
-            self.wrong.append(f"{point}: the rollback failed: {self.server.tale()}")
-        elif self.server.run("status", "--check") != 0:
-            self.wrong.append(f"{point}: something is open: {self.server.tale()}")
-        elif (now := self._witness.state()) != self.found:
-            changed = [f"+{line}" for line in now if line not in self.found]
-            changed += [f"-{line}" for line in self.found if line not in now]
-            self.wrong.append(f"{point}: {' '.join(changed) or 'less is there'}")
+            return f"the rollback failed: {self.server.tale()}"
+        return self._still_wrong()
+
+    def _watched(self) -> str:
+        """Nobody does anything but the watchdog."""
+        until = time.monotonic() + PATIENCE
+        while (why := self._still_wrong()) and time.monotonic() < until:
+            time.sleep(0.2)
+        return why
+
+    def _still_wrong(self) -> str:
+        if self.server.run("status", "--check") != 0:
+            return f"something is open: {self.server.tale()}"
+        now = self._witness.state()
+        changed = [f"+{line}" for line in now if line not in self.found]
+        changed += [f"-{line}" for line in self.found if line not in now]
+        return "" if now == self.found else " ".join(changed) or "less is there"
 
     def report(self) -> str:
         """How many points there were, and what came of them."""
         missed = f", {len(self.missed)} not reached again ({', '.join(self.missed)})" if self.missed else ""
-        return f"{self.name}: {len(self.visited)} crash points visited, {len(self.wrong)} wrong{missed}"
+        count = f"{len(self.visited)} crash points visited, {len(self.wrong)} wrong"
+        return f"{self.name}, mended by {self.mend}: {count}{missed}"
 
 
 @pytest.fixture(scope="module")
@@ -171,10 +194,11 @@ def tell(capsys: pytest.CaptureFixture[str], *lines: str) -> None:
         sys.stdout.write("".join(f"\n[{line}]" for line in lines))
 
 
-def visited(name: str, place: Path, only: tuple[str, ...] = ()) -> Matrix:
-    (place / name).mkdir()
+def visited(name: str, mend: str, place: Path, only: tuple[str, ...] = ()) -> Matrix:
+    here = place / f"{name}-{mend}"
+    here.mkdir()
     with start("instant") as lab:
-        matrix = Matrix(name, place / name, lab)
+        matrix = Matrix(name, mend, here, lab)
         try:
             points = matrix.points()
             assert set(only) <= set(points), points
@@ -187,20 +211,23 @@ def visited(name: str, place: Path, only: tuple[str, ...] = ()) -> Matrix:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", WHOLE)
-def test_wherever_it_is_killed_rollback_restores_the_account(
+def test_wherever_it_is_killed_the_account_is_restored(
     name: str, places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    matrix = visited(name, places)
-    tell(capsys, matrix.report())
-    assert not matrix.wrong, "\n".join(matrix.wrong)
-    assert len(matrix.visited) > 10
-    assert len(matrix.missed) <= len(matrix.visited) // 10
+    with ThreadPoolExecutor(len(MENDS)) as pool:
+        found = list(pool.map(lambda mend: visited(name, mend, places), MENDS))
+    tell(capsys, *(matrix.report() for matrix in found))
+    for matrix in found:
+        assert not matrix.wrong, "\n".join(matrix.wrong)
+        assert len(matrix.visited) > 10
+        assert len(matrix.missed) <= len(matrix.visited) // 10
 
 
 @pytest.mark.skipif(bool(WHOLE), reason="the whole matrix is asked for")
-def test_where_most_is_at_stake_rollback_restores_the_account(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with ThreadPoolExecutor(len(SLICE)) as pool:
-        found = list(pool.map(lambda one: visited(one[0], places, one[1]), SLICE.items()))
+def test_where_most_is_at_stake_the_account_is_restored(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {case: points for case, points in SLICE.items() if case[1] in MENDS}
+    with ThreadPoolExecutor(len(asked)) as pool:
+        found = list(pool.map(lambda one: visited(*one[0], places, one[1]), asked.items()))
     tell(capsys, *(matrix.report() for matrix in found))
     assert not [wrong for matrix in found for wrong in matrix.wrong]
-    assert [matrix.visited for matrix in found] == [list(points) for points in SLICE.values()]
+    assert [matrix.visited for matrix in found] == [list(points) for points in asked.values()]
