@@ -5,6 +5,7 @@ It ends when its standard input does, so none is left when the one that started 
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -39,8 +40,11 @@ def read_files(names: Iterable[str]) -> Iterator[tuple[str, bytes | str]]:
     """The bytes of local files."""
     for name in names:
         try:
-            size = Path(name).stat().st_size
-            yield name, (Path(name).read_bytes() if size <= LARGEST else "too large")
+            file = Path(name).stat()
+            if not stat.S_ISREG(file.st_mode):  # reading a pipe would wait for ever
+                yield name, "unreadable"
+                continue
+            yield name, (Path(name).read_bytes() if file.st_size <= LARGEST else "too large")
         except OSError:
             yield name, "unreadable"
 

@@ -215,7 +215,8 @@ def test_a_denied_call_of_another_account_is_found_in_its_log(tmp_path: Path) ->
 def test_what_cannot_be_opened_is_counted(tmp_path: Path) -> None:
     put(tmp_path, made())
     (tmp_path / "nowhere.json.gz").symlink_to(tmp_path / "gone")
-    assert ask(tmp_path).coverage.skipped == {"unreadable": 1}
+    os.mkfifo(tmp_path / "pipe.json.gz")
+    assert ask(tmp_path).coverage.skipped == {"unreadable": 2}
 
 
 def test_no_folder_is_a_refusal(tmp_path: Path) -> None:
