@@ -47,7 +47,7 @@ class Readiness(StrEnum):
     CLOSED = "closed"
 
 
-LEASE = 20.0
+LEASE = 10.0
 """Seconds after the journal's last answer for which a run may still believe that its holds are its own.
 
 Shorter than the journal's SILENCE (60 s) by the time that a rollback takes: before anyone may think the run dead, it

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gameday.machine import Expect, ProbeSpec, Stage, StepSpec, wake_at
+from gameday.journal import StepRecord, StepState
+from gameday.machine import Expect, ProbeSpec, Stage, StepSpec, Timing, wake_at
 from gameday.machine.commands import CloseStep, Emit, Finish, Inject, ReleaseHold, StandDown, Undo
 from gameday.machine.inputs import (
     ArmRefused,
@@ -21,7 +23,9 @@ from gameday.machine.inputs import (
     Undone,
 )
 from gameday.machine.state import LEASE, PATIENCE
+from gameday.rollback import recovery
 from gameday.sdk import Closed, ForeignChange, Phase, Rank, Restored, StillOurs, Verdict
+from tests.machine.memory_journal import MemoryRun
 from tests.machine.play import BOOT, DARK, KEY, OK, POWER, READ, TIMING, Play
 
 HELD = frozenset({"arn:key", "arn:instance"})
@@ -280,3 +284,16 @@ def test_when_the_key_cannot_be_put_back_in_time_what_the_probes_changed_is_stil
     assert play.finished.exit_code == 9
     assert "arn:key" in play.finished.reasons[0]
     assert not any("arn:instance" in reason for reason in play.finished.reasons)
+
+
+def test_who_comes_later_waits_for_as_long_as_the_inject_of_a_dead_run_may_land() -> None:
+    """Until its lease is over a run may still send it; then the call and its settling have their time."""
+    wall, timing = datetime(2026, 1, 1, tzinfo=UTC), Timing(call_limit=8, settle=10)
+    dead = MemoryRun(heartbeat_at=(wall - timedelta(seconds=3)).isoformat())
+    record = StepRecord(
+        run="r", id="s", uses="x", params={}, step="x", resource="arn:key", rank=0, chain=0, order=0, before={}
+    )
+    long_ago = (wall - timedelta(seconds=60)).isoformat()
+    for state, expected in (("intended", LEASE + 8 + 10 - 3), ("injected", 0.0)):
+        step = StepState(record=record, state=state, intended_at=long_ago)
+        assert recovery._may_land_for(step, dead, wall, timing) == pytest.approx(expected)  # type: ignore[arg-type]

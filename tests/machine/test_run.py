@@ -40,6 +40,7 @@ from gameday.machine.inputs import (
 from gameday.sdk import (
     Cause,
     Closed,
+    Drifted,
     ExpectationMet,
     LeakSeen,
     Observation,
@@ -473,3 +474,21 @@ def test_within_a_fault_the_way_back_is_strictly_backwards_also_when_a_step_is_r
     for step in ("s2", "s1", "s0"):
         play.undo(step)
     assert play.finished.exit_code == 3
+
+
+def test_drift_is_not_believed_while_a_call_of_ours_may_still_land_on_top_of_it() -> None:
+    play = Play(READ)
+    play.arm()
+    play.see("read", OK)
+    play.intend()
+    play.feed(Injected(play.now, "key", certain=False))
+    play.feed(Signalled(play.now, "SIGINT"))
+    while play.now <= TIMING.settle:
+        attempt = play.last(Undo).attempt
+        play.feed(Undone(play.now, "key", attempt, ok=True))
+        assert not play.all(CloseStep)
+        play.feed(ReadBackDone(play.now, "key", attempt, Drifted("someone else's")))
+        if play.now < TIMING.settle:
+            assert not play.all(CloseStep), "ours may still land, and then it is ours to take away again"
+        play.after(2)
+    assert play.last(CloseStep).closed is Closed.DRIFTED
