@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -69,6 +69,8 @@ class Target:
     facts: TargetFacts
     stages: bool
     close: Callable[[], None]
+    pipe: int = -1
+    """The descriptor that keeps an embedded lab alive."""
 
 
 def choice_of(file: TargetFile, preset: str) -> TargetChoice:
@@ -103,7 +105,8 @@ def open_target(choice: TargetChoice, run: str, started: datetime) -> Target:
     try:
         base, region = _lab_session(url, choice.region, run, started)
         facts = TargetFacts(kind="lab", account="", region=region, endpoint=url, lab_pid=lab.pid if lab else 0)
-        return _checked(base, choice, facts, stages=True, close=close)
+        target = _checked(base, choice, facts, stages=True, close=close)
+        return replace(target, pipe=lab.owner_pipe) if lab else target
     except BaseException:  # whatever ends this, the lab that was started for it ends too
         close()
         raise

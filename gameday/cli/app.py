@@ -157,12 +157,17 @@ def unstage(**options: object) -> None:
 @click.argument("run", required=False)
 @click.option("--all", "all_", is_flag=True, help="The open undo steps of every run that has ended.")
 @click.option("--within", default="2m", show_default=True, help="How long to try, e.g. 90s or 10m.")
+@click.option("--ours", is_flag=True, help="You know that a key which RUN may have disabled was disabled by RUN.")
 @journal_option
-def rollback(run: str | None, all_: bool, within: str, journal: str | None) -> None:
-    """Put back what a run left changed: RUN is its id, or the beginning of it."""
+def rollback(run: str | None, all_: bool, within: str, ours: bool, journal: str | None) -> None:
+    """Put back what a run left changed: RUN is its id, or the beginning of it.
+
+    A key of which RUN did not live to say that it had disabled it is enabled only when CloudTrail shows that RUN did,
+    or with --ours: somebody else may have disabled it since.
+    """
     from gameday.cli.rollback import roll_back_runs
 
-    roll_back_runs(run, all_=all_, within=within, place=journal)
+    roll_back_runs(run, all_=all_, within=within, ours=ours, place=journal)
 
 
 @gameday.command()

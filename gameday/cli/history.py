@@ -10,13 +10,17 @@ from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday.cli.journals import open_journal, rollback_command, warn_of_open_steps
 from gameday.cli.options import seconds_option
-from gameday.journal import DueRecord, Journal, RunRecord
+from gameday.journal import DueRecord, Journal, Owner, RunRecord
 from gameday.journal.due import DueTimes
+from gameday.rollback.receipts import merge
+from gameday.sdk import WatchdogArmed
 
 
 def print_status(place: str | None, *, check: bool) -> None:
     """Say what is open; with ``check`` the exit code says it too: 0, or 9 while an undo step is open."""
     journal = open_journal(place)
+    for said in merge(journal):
+        click.echo(f"note  {said}")
     open_ = journal.steps(only_open=True)
     if halt := journal.halted():
         click.echo(f"game days are {halt}")
@@ -27,13 +31,31 @@ def print_status(place: str | None, *, check: bool) -> None:
         click.echo(f"held  {hold.resource}  by run {hold.run}")
     for step in open_:
         click.echo(f"OPEN  {step.record.uses} on {step.record.resource}: {step.state} at {step.intended_at[:19]}Z")
-    for run_id in dict.fromkeys(step.record.run for step in open_):
-        if not journal.run(run_id).alive():
-            click.echo(f"      put it back with: {rollback_command(run_id, place)}")
+    _tell_how_to_mend(journal, list(dict.fromkeys(step.record.run for step in open_)), place)
     if not open_:
         click.echo(f"nothing is open (journal {journal.place})")
     if check and open_:
         sys.exit(9)
+
+
+def _tell_how_to_mend(journal: Journal, runs: list[str], place: str | None) -> None:
+    """Of runs that have died and left something open."""
+    for run_id in runs:
+        record = journal.run(run_id)
+        if record.alive():
+            continue
+        if watchdog := _watchdog(journal, record):
+            click.echo(f"      the watchdog of run {run_id} ({watchdog}) is putting it back")
+        click.echo(f"      put it back with: {rollback_command(run_id, place)}")
+
+
+def _watchdog(journal: Journal, run: RunRecord) -> Owner | None:
+    """The watchdog of a run that has died, while it is at work."""
+    armed = [e.event for e in journal.events(run.run) if isinstance(e.event, WatchdogArmed)]
+    if not armed:
+        return None
+    owner = run.owner.model_copy(update={"pid": armed[-1].pid, "began": armed[-1].began})
+    return owner if owner.alive() else None
 
 
 def print_history(place: str | None, limit: int) -> None:

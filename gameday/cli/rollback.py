@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from datetime import UTC, datetime
 
 import click
@@ -13,23 +12,29 @@ from gameday.cli.journals import open_journal, rollback_command
 from gameday.cli.options import seconds_option
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal
-from gameday.rollback.recovery import abandon_vanished, recover, release_holds
+from gameday.rollback.receipts import merge
+from gameday.rollback.recovery import abandon_vanished, recover
+from gameday.rollback.scribe import release_holds
 from gameday.target import reopen, vanished
 
 
-def roll_back_runs(run: str | None, *, all_: bool, within: str, place: str | None) -> None:
+def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, place: str | None) -> None:
     """Finish the rollback of one run, or of all that have ended; raises RollbackIncomplete when it cannot."""
     if bool(run) == all_:
         raise click.UsageError("name a RUN, or --all")
+    if ours and all_:
+        raise click.UsageError("--ours is for one RUN: you must know of each that its changes are its own")
     seconds = seconds_option(within, "--within")
     journal = open_journal(place)
+    for said in merge(journal):
+        click.echo(said, err=True)
     runs = [journal.run(run).run] if run else list(dict.fromkeys(s.record.run for s in journal.steps(only_open=True)))
     if not runs:
         click.echo("nothing is open")
     incomplete: list[str] = []
     try:
         for one in runs:
-            incomplete += [] if _try(journal, one, seconds, only=bool(run)) else [one]
+            incomplete += [] if _try(journal, one, seconds, only=bool(run), ours=ours, place=place) else [one]
     except KeyboardInterrupt:
         incomplete = [one for one in runs if journal.steps(one, only_open=True)]
     if incomplete:
@@ -37,10 +42,10 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, place: str | Non
         raise RollbackIncomplete(f"ROLLBACK INCOMPLETE for run {', '.join(incomplete)}; try again with: {again}")
 
 
-def _try(journal: Journal, run: str, within: float, *, only: bool) -> bool:
+def _try(journal: Journal, run: str, within: float, *, only: bool, ours: bool, place: str | None) -> bool:
     """Whether nothing of the run is open any more; what stops one run's rollback must not stop the next one's."""
     try:
-        return _roll_back(journal, run, within, only=only)
+        return _roll_back(journal, run, within, only=only, ours=ours, place=place)
     except GamedayError as error:
         if only and isinstance(error, Refused) and (not _open(journal, run) or journal.run(run).alive()):
             raise
@@ -55,7 +60,7 @@ def _open(journal: Journal, run: str) -> bool:
         return True
 
 
-def _roll_back(journal: Journal, run: str, within: float, *, only: bool) -> bool:
+def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: bool, place: str | None) -> bool:
     record = journal.run(run)
     if record.alive():
         end = f"to end it and put everything back: kill -TERM {record.owner.pid}"
@@ -76,5 +81,6 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool) -> bool
         return True
     aws = reopen(record.target, run)
     teller = PlainLines(sys.stdout, journal.place)
-    left = recover(journal, run, aws, within=within, exporter=teller, clock=time.monotonic, wall=datetime.now(UTC))
+    again, wall = rollback_command(run, place), datetime.now(UTC)
+    left = recover(journal, run, aws, within=within, exporter=teller, wall=wall, ours=ours, again=again)
     return not left

@@ -21,8 +21,10 @@ from gameday.cli.target_options import journal_of, journal_words, load_for, read
 from gameday.engine import runner
 from gameday.engine.job import Job
 from gameday.journal.sql import SqlJournal, default_place
+from gameday.rollback.leash import unleash
+from gameday.rollback.watchdog import Errand
 from gameday.sdk import Exporter
-from gameday.target import open_target
+from gameday.target import open_target, reopen
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +48,17 @@ def run_playbook(
     report: str | None,
 ) -> None:
     """Run a playbook; ends the process with its exit code."""
-    listener = _log_from_a_thread()
     choice = read_target(target, account, region, profile, preset)
     loaded = load_for(playbook, var, choice)
-    kept = SqlJournal(journal_of(journal, choice) or default_place())
+    place = journal_of(journal, choice) or default_place()
     said = journal_words(journal, choice, target)
-    warn_of_open_steps(kept, said)
     run = os.environ.get("GAMEDAY_RUN_ID") or secrets.token_hex(4)  # the scheduler has written its id down already
+    again = rollback_command(run, said)
+    # Before the journal is opened and any thread is started: neither survives a fork.
+    watchdog = unleash(Errand(run, lambda: SqlJournal(place, create=False), reopen, again))
+    kept = SqlJournal(place)
+    warn_of_open_steps(kept, said)
+    listener = _log_from_a_thread()
     if choice.kind == "embedded":
         click.echo(f"starting an embedded lab ({preset}); no real account is touched", err=True)
     job = Job(
@@ -66,7 +72,8 @@ def run_playbook(
             *_report(report),
         ],
         version=__version__,
-        finish_with=rollback_command(run, said),
+        finish_with=again,
+        watchdog=watchdog,
     )
     code = runner.run(job)
     ending = threading.Thread(target=listener.stop, daemon=True)

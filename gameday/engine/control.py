@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from gameday.engine.plan import Plan
 from gameday.engine.prepare import prepare
 from gameday.engine.pulse import Heart
 from gameday.engine.stream import Stream
-from gameday.engine.writer import JournalWriter
 from gameday.errors import GamedayError
 from gameday.journal import Owner
 from gameday.machine import Run, Stage, handle, wake_at
@@ -44,18 +42,37 @@ from gameday.machine.inputs import (
     Intended,
     Prepared,
     PrepareFailed,
+    Rehearsed,
     Signalled,
     SurroundingsFailed,
     Tick,
 )
+from gameday.machine.way_back import ROLLING_BACK
+from gameday.rollback.clock import steady
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import StepHands
-from gameday.sdk import AnyEvent, Phase, PhaseEntered, RunFinished, RunStarted, Switch, Verdict
+from gameday.rollback.keeper import Keeper
+from gameday.rollback.writer import JournalWriter
+from gameday.sdk import (
+    AnyEvent,
+    Phase,
+    PhaseEntered,
+    RunFinished,
+    RunStarted,
+    Switch,
+    Verdict,
+    WatchdogArmed,
+    WatchdogLost,
+)
 
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 0.5
 EXPORTERS_MAY_TAKE = 2.0
+PREPARING_MAY_TAKE = 300.0
+"""Seconds for one check or one resource of the stage; an instance that is made on a slow lab takes a few minutes."""
+UNTOLD = 4
+"""The exit code of a run which passed, but whose journal does not say so."""
 JOURNAL_MAY_TAKE = 6.0
 """Longer than the journal waits for another writer."""
 
@@ -74,11 +91,12 @@ class Control(threading.Thread):
         super().__init__(name="control", daemon=True)
         self.exit_code = 70
         self._job, self._done = job, done
-        self._began, self._since = time.monotonic(), datetime.now(UTC)
+        self._began, self._since = steady(), datetime.now(UTC)
         self._inbox: SimpleQueue[Input] = SimpleQueue()
         self._state = Run()
         self._owner = Owner.this()
-        self._writer = JournalWriter(job.journal, lambda why: self._post(SurroundingsFailed(self._clock(), why)))
+        self._writer = JournalWriter(job.journal, self._gave_way)
+        self._keeper = Keeper(job.run, job.journal, self._writer, job.watchdog, self._gave_way)
         self._stream = Stream(job.run, self._writer.event, job.exporters)
         self._target: Target | None = None
         self._plan: Plan | None = None
@@ -86,6 +104,8 @@ class Control(threading.Thread):
         self._looks: Looks | None = None
         self._heart = Heart(job.journal, job.run, self._post, self._clock)
         self._onlookers: Onlookers | None = None
+        self._heard_of = 0.0
+        self._armed = False
 
     def signalled(self, name: str) -> None:
         """Tell the run of a signal; called from the main thread."""
@@ -93,6 +113,8 @@ class Control(threading.Thread):
 
     def run(self) -> None:
         """Drive the machine; whatever breaks here, what was changed is put back."""
+        if self._job.watchdog is not None:
+            self._job.watchdog.attach(self._lost)
         try:
             try:
                 self._drive()
@@ -103,10 +125,22 @@ class Control(threading.Thread):
             self._done()
 
     def _clock(self) -> float:
-        return time.monotonic() - self._began
+        return steady() - self._began
 
     def _post(self, event: Input) -> None:
         self._inbox.put(event)
+
+    def _gave_way(self, why: str) -> None:
+        self._post(SurroundingsFailed(self._clock(), why))
+
+    def _lost(self, why: str) -> None:
+        """The watchdog is gone: nothing may be, or stay, changed without it. Told on any thread."""
+        state = self._state
+        if state.stage is Stage.DONE:
+            return
+        self._stream.emit(WatchdogLost(at=self._clock(), why=why))
+        if state.before_fault or (state.open_steps and state.stage not in ROLLING_BACK):
+            self._gave_way(why)
 
     def _drive(self) -> None:
         job = self._job
@@ -126,6 +160,9 @@ class Control(threading.Thread):
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         while self._state.stage is not Stage.DONE:
             self._turn(self._next_input())
+            if self._job.watchdog is not None:
+                self._job.watchdog.beat()
+            self._lose_patience()
 
     def _next_input(self) -> Input:
         try:
@@ -138,34 +175,51 @@ class Control(threading.Thread):
         if isinstance(event, Crashed):
             raise event.error
         # The state is in place before its commands are: the fence reads it from other threads.
+        before = self._state.stage
         self._state, commands = handle(self._state, event)
+        if self._state.stage in ROLLING_BACK and before not in ROLLING_BACK:
+            self._keeper.rolling_back()
         for command in commands:
             self._carry_out(command)
+
+    def _lose_patience(self) -> None:
+        """Preflight may take as long as it gets on; one that hangs is left behind."""
+        if self._state.stage is Stage.PREPARING and self._clock() - self._heard_of > PREPARING_MAY_TAKE:
+            why = f"preflight has not got on for {PREPARING_MAY_TAKE:g} s: the journal or AWS does not answer"
+            self._post(PrepareFailed(self._clock(), why))
+
+    def _getting_on(self, event: AnyEvent) -> None:
+        self._heard_of = self._clock()
+        self._stream.emit(event)
 
     def _prepare(self) -> None:
         job = self._job
         try:
             target = self._target = job.open_target(job.run, self._since)
+            self._heard_of = self._clock()
+            self._keeper.meet(target.facts, self._began, target.pipe)
             self._writer.write(lambda journal: journal.set_target(job.run, target.facts))
             plan = self._plan = prepare(
                 job.playbook,
                 target,
                 journal=job.journal,
                 finish_with=job.finish_with,
-                emit=self._stream.emit,
+                emit=self._getting_on,
             )
+            self._ready(target, plan)
         except GamedayError as error:
             self._post(PrepareFailed(self._clock(), str(error), error.exit_code))
-            return
         except Exception as bug:  # noqa: BLE001 - carried to the control thread, which knows what to do with a bug
             self._post(Crashed(self._clock(), bug))
-            return
+
+    def _ready(self, target: Target, plan: Plan) -> None:
         inject_as = target.session.but(fence=self._may_inject)
-        self._hands = StepHands(plan.steps, inject_as, undoers(target), self._post, self._clock)
+        self._hands = StepHands(plan.steps, inject_as, undoers(target), self._answered, self._clock)
         look_as = target.session.but(fence=lambda: self._state.may_look(self._clock()))
         self._looks = Looks(plan.probes, plan.identities, look_as, self._post, self._clock)
         self._onlookers = Onlookers(target.session, plan.steps, lambda: self._state, self._post, self._clock)
         self._onlookers.start()
+        self._keeper.limit(plan.spec.timing)
         self._stream.emit(plan.prepared)
         self._post(Prepared(self._clock(), plan.spec))
 
@@ -181,12 +235,35 @@ class Control(threading.Thread):
                     return False
         return state.may_inject(self._clock())
 
+    def _answered(self, event: Input) -> None:
+        """What the hands say; a rehearsal is through when the watchdog's is, too."""
+        if not isinstance(event, Rehearsed) or self._plan is None:
+            self._post(event)
+            return
+
+        def done() -> None:
+            self._tell_armed()
+            self._post(Rehearsed(self._clock(), event.step))
+
+        def refused(why: str, sure: bool) -> None:
+            self._post(ArmRefused(self._clock(), event.step, why, certain=sure))
+
+        self._keeper.prove(self._plan.records[event.step], done, refused)
+
+    def _tell_armed(self) -> None:
+        watchdog = self._job.watchdog
+        if watchdog is not None and not self._armed:
+            self._armed = True
+            self._stream.emit(WatchdogArmed(at=self._clock(), pid=watchdog.pid, began=watchdog.owner.began))
+
     def _carry_out(self, command: Command) -> None:
         match command:
+            case Emit(event=RunFinished() as finished):
+                finished = self._goes_on(finished)
+                self._stream.emit(finished)
+                self._keeper.finish(finished)
             case Emit():
                 self._stream.emit(command.event)
-                if isinstance(command.event, RunFinished):
-                    self._finished(command.event)
             case Sample():
                 assert self._looks is not None
                 self._looks.start(command)
@@ -196,7 +273,7 @@ class Control(threading.Thread):
             case ReleaseHold():
                 self._release(command.resource)
             case StandDown():
-                pass  # the steps are closed as abandoned: nothing in the journal is open any more
+                self._keeper.stand_down()
             case Finish():
                 self.exit_code = command.exit_code
             case StepCommand():
@@ -221,28 +298,26 @@ class Control(threading.Thread):
                 )
             case Intend():
                 intent = record.model_copy(update={"before": dict(command.before)})
-                self._writer.write(
-                    lambda journal: journal.intend(intent),
-                    lambda: self._post(Intended(self._clock(), step)),
-                    refused,
-                )
+                self._keeper.intend(intent, lambda: self._post(Intended(self._clock(), step)), refused)
             case RecordInjected():
-                self._writer.write(lambda journal: journal.injected(run, step, certain=command.certain))
+                self._keeper.injected(step, certain=command.certain)
             case Reopen():
-                self._writer.write(lambda journal: journal.reopen(run, step))
+                self._keeper.reopen(record.model_copy(update={"before": dict(self._state.steps[step].before)}))
             case CloseStep():
-                self._close_step(command)
+                self._keeper.close(command)
             case _:
                 self._hands.carry_out(command)
-
-    def _close_step(self, command: CloseStep) -> None:
-        self._writer.write(lambda journal: journal.close(self._job.run, command.step, command.closed, command.detail))
 
     def _release(self, resource: str) -> None:
         self._writer.write(lambda journal: journal.release(self._job.run, resource))
 
-    def _finished(self, event: RunFinished) -> None:
-        self._writer.write(lambda journal: journal.finish_run(self._job.run, event))
+    def _goes_on(self, finished: RunFinished) -> RunFinished:
+        """Where the rollback is incomplete, say that the watchdog tries on."""
+        watchdog = self._job.watchdog
+        if finished.exit_code != 9 or watchdog is None or watchdog.gone:
+            return finished
+        story = f"{finished.story} The watchdog (process {watchdog.pid}) goes on trying; gameday status tells."
+        return finished.model_copy(update={"story": story})
 
     def _after_bug(self, bug: Exception) -> None:
         """Roll back without the machine's run part, which cannot be trusted any more, and only then say so."""
@@ -265,8 +340,9 @@ class Control(threading.Thread):
         log.critical("a bug in gameday: %s", "".join(traceback.format_exception(bug)))
         for reason in open_:
             log.critical("ROLLBACK INCOMPLETE: %s; finish it with: %s", reason, self._job.finish_with)
+        finished = self._goes_on(finished)
         self._tell(finished)
-        self._finished(finished)
+        self._keeper.finish(finished)
 
     def _roll_back_after_bug(self) -> tuple[str, ...]:
         """Put back what is open; returns a sentence for each step that stays open."""
@@ -278,6 +354,7 @@ class Control(threading.Thread):
                 self._looks.cancel(look.sample)
         open_steps = self._state.open_steps
         self._state = replace(self._state, stage=Stage.ROLLBACK)  # closes the fence
+        self._keeper.rolling_back()
         state = roll_back(
             tuple(step.undoing(self._clock(), plan.spec.timing) for step in open_steps),
             plan.steps,
@@ -285,7 +362,7 @@ class Control(threading.Thread):
             timing=plan.spec.timing,
             clock=self._clock,
             emit=self._tell,
-            close=self._close_step,
+            close=self._keeper.close,
             by="runner",
             reason="a bug in gameday",
         )
@@ -308,8 +385,14 @@ class Control(threading.Thread):
         self._heart.stop()
         if self._onlookers is not None:
             self._onlookers.stop()
-        if not self._writer.flush(JOURNAL_MAY_TAKE):
-            log.error("the journal at %s does not hold all of this run", self._job.journal.place)
+        if not self._keeper.end(JOURNAL_MAY_TAKE):
+            receipt = self._keeper.receipt
+            kept = f"; a receipt is at {receipt}, and the next gameday command takes it in" if receipt else ""
+            log.error("the journal at %s does not hold all of this run%s", self._job.journal.place, kept)
+            self.exit_code = self.exit_code or UNTOLD
         self._stream.close(EXPORTERS_MAY_TAKE)
-        if self._target is not None:
+        watchdog = self._job.watchdog
+        if watchdog is not None and self.exit_code != 9:
+            watchdog.let_go()
+        if self._target is not None and (self.exit_code != 9 or watchdog is None or watchdog.gone):
             self._target.close()

@@ -10,6 +10,7 @@ from typing import Protocol
 from gameday.aws.session import Session
 from gameday.journal import Journal
 from gameday.playbook import Playbook
+from gameday.rollback.leash import Leash
 from gameday.sdk import Exporter, TargetFacts
 
 
@@ -33,6 +34,10 @@ class Target(Protocol):
         """Whether a run may make what its playbook needs."""
 
     @property
+    def pipe(self) -> int:
+        """The descriptor that keeps an embedded lab alive; -1 for an AWS that outlives the run."""
+
+    @property
     def close(self) -> Callable[[], None]:
         """Ends what was started for this run alone."""
 
@@ -50,6 +55,7 @@ class Job:
     ----------
     open_target: starts or reaches the AWS to run on; called on a thread of the run's.
     finish_with: the command that finishes the rollback, should it stay incomplete.
+    watchdog: the second line of defence; without one (in tests only) the runner is the only one.
     """
 
     run: str
@@ -59,3 +65,4 @@ class Job:
     exporters: Sequence[Exporter]
     version: str
     finish_with: str
+    watchdog: Leash | None = None

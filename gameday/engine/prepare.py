@@ -16,6 +16,7 @@ from gameday.engine.switch import checks
 from gameday.errors import CannotInject, JournalError, Refused
 from gameday.journal import HoldRecord, Journal, StepRecord
 from gameday.playbook import Playbook
+from gameday.rollback.receipts import merge
 from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, format_duration
 
 Emit = Callable[[AnyEvent], None]
@@ -32,6 +33,8 @@ def prepare(
     emit: Emit,
 ) -> Plan:
     """Make everything ready, or raise Refused with the reason; nothing is changed that is not already so."""
+    for said in merge(journal):
+        emit(PreflightChecked(check="receipts", ok=True, detail=said))
     aws, facts = target.session, target.facts
     who = f"{facts.caller} in account {facts.account}, {facts.region}"
     if facts.rollback_caller:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from queue import SimpleQueue
 
+from gameday.rollback.listener import Listener
 from gameday.sdk import AnyEvent, Exporter, Sealed, seal
-
-log = logging.getLogger(__name__)
 
 
 class Stream:
@@ -52,26 +49,3 @@ class Stream:
         deadline = time.monotonic() + within
         for listener in self._listeners:
             listener.join(max(0.0, deadline - time.monotonic()))
-
-
-class Listener(threading.Thread):
-    """An exporter on a thread of its own: a blocked terminal or a full pipe holds up nobody else."""
-
-    def __init__(self, exporter: Exporter) -> None:
-        super().__init__(name=f"exporter {type(exporter).__name__}", daemon=True)
-        self._exporter = exporter
-        self._queue: SimpleQueue[Sealed | None] = SimpleQueue()
-        self.start()
-
-    def put(self, sealed: Sealed | None) -> None:
-        """Hand over the next event; None ends it."""
-        self._queue.put(sealed)
-
-    def run(self) -> None:
-        """Consume until the end; an exporter that fails is told no more."""
-        try:
-            while (sealed := self._queue.get()) is not None:
-                self._exporter.consume(sealed)
-            self._exporter.close()
-        except Exception:  # a listener's failure must never reach the run: the key comes first
-            log.warning("%s failed and is left out from here on", self.name, exc_info=True)

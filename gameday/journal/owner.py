@@ -32,7 +32,11 @@ class Owner(BaseModel):
     @classmethod
     def this(cls) -> Owner:
         """This process."""
-        pid = os.getpid()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Owner:
+        """Another process of this machine, which is there now."""
         return cls(machine=socket.gethostname(), boot=_boot(), pid=pid, began=_began(pid), space=_space())
 
     def alive(self) -> bool | None:

@@ -1,8 +1,7 @@
-"""Drives the rollback part of the machine alone: for ``gameday rollback``, and for a run whose driver broke."""
+"""Drives the rollback part of the machine alone: for the watchdog, ``gameday rollback``, and a run that met a bug."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 
@@ -11,6 +10,7 @@ from gameday.machine.commands import CloseStep, Command, Emit, StepCommand
 from gameday.machine.inputs import Input, Tick
 from gameday.machine.rollback import Rollback, Undoing
 from gameday.machine.spec import Timing
+from gameday.rollback.clock import steady
 from gameday.rollback.hands import Clock, StepHands
 from gameday.sdk import AWS, AnyEvent, RollbackFinished, RollbackStarted, Step
 
@@ -21,15 +21,17 @@ def roll_back(
     aws: AWS,
     *,
     timing: Timing,
-    clock: Clock = time.monotonic,
+    clock: Clock = steady,
     emit: Callable[[AnyEvent], None],
     close: Callable[[CloseStep], None],
     by: str,
     reason: str,
+    abandoned: Callable[[], bool] = lambda: False,
 ) -> Rollback:
     """Undo, read back and close until everything is closed or ``timing.rollback_within`` is over.
 
-    Blocks its thread. ``emit`` and ``close`` must not raise; what they cannot write must not stop an undo.
+    Or until it is ``abandoned``, which then is somebody else's to write down. Blocks its thread. ``emit`` and
+    ``close`` must not raise; what they cannot write must not stop an undo.
     """
     inbox: SimpleQueue[Input] = SimpleQueue()
     hands = StepHands(steps, aws, (aws,), inbox.put, clock)
@@ -47,7 +49,7 @@ def roll_back(
     emit(RollbackStarted(at=clock(), reason=reason, by=by))
     state, commands = rollback.begin(undoing, clock(), timing)
     carry_out(commands)
-    while state.open and not state.expired(clock()):
+    while state.open and not state.expired(clock()) and not abandoned():
         try:
             event: Input = inbox.get(timeout=max(0.001, min(0.5, state.wake_at() - clock())))
         except Empty:

@@ -2,87 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
 from gameday.errors import JournalError
-from gameday.journal import Abandon, Journal, RunRecord, StepState
-from gameday.machine.commands import CloseStep
+from gameday.journal import Abandon, Journal, RunRecord, StepRecord, StepState
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
 from gameday.machine.state import LEASE
+from gameday.rollback.clock import steady
 from gameday.rollback.driver import roll_back
-from gameday.rollback.hands import Clock
-from gameday.sdk import (
-    AWS,
-    AnyEvent,
-    Closed,
-    Exporter,
-    Rank,
-    RunFinished,
-    Step,
-    StepClosed,
-    Verdict,
-    rebuild_step,
-)
+from gameday.rollback.listener import Listener
+from gameday.rollback.ours import doubtful, whose
+from gameday.rollback.scribe import Scribe, release_holds
+from gameday.sdk import AWS, Closed, Exporter, Rank, RunFinished, Step, StepClosed, Verdict, rebuild_step
 
 BY = "gameday rollback"
 HEARTBEAT = LEASE
 """A run may have lived, and called, for so long after the journal last heard of it; seconds."""
+JOURNAL_MAY_TAKE, TELLER_MAY_TAKE = 12.0, 2.0
 
 
 def recover(
-    journal: Journal, run: str, aws: AWS, *, within: float, exporter: Exporter, clock: Clock, wall: datetime
+    journal: Journal, run: str, aws: AWS, *, within: float, exporter: Exporter, wall: datetime, ours: bool, again: str
 ) -> tuple[str, ...]:
     """Undo a run's open steps; returns one sentence for each that is still open.
 
-    Raises JournalError when a step cannot be understood by this installation; then nothing was called.
+    ``ours`` says that a human knows each open change to be the run's; without, a change of which the run did not live
+    to say that it made it is undone only if CloudTrail says so. Raises JournalError when a step cannot be understood
+    by this installation; then nothing was called.
     """
     open_ = journal.steps(run, only_open=True)
-    steps = {state.record.id: _rebuild(state) for state in open_}
-    timing = Timing(rollback_within=within)
-    began = clock()
-    untold: list[str] = []
+    record = journal.run(run)
+    steps = {state.record.id: rebuild(state.record) for state in open_}
+    began = steady()
 
     def elapsed() -> float:
-        return clock() - began
+        return steady() - began
 
-    def emit(event: AnyEvent) -> None:
-        with _noting(untold):
-            exporter.consume(journal.append(run, event))
-
-    def close(command: CloseStep) -> None:
-        with _noting(untold):
-            journal.close(run, command.step, command.closed, command.detail)
-
-    undoing = tuple(_undoing(state, journal.run(run), wall, timing) for state in open_)
-    state = roll_back(
-        undoing,
-        steps,
-        aws,
-        timing=timing,
-        clock=elapsed,
-        emit=emit,
-        close=close,
-        by=BY,
-        reason=f"finishing the rollback of run {run}",
-    )
-    with _noting(untold):
-        _finish(journal, run, elapsed(), state.sentences(), emit)
-    exporter.close()
-    if untold and not state.open:
-        raise JournalError(f"{untold[0]}; what was put back is put back, but the journal does not say so")
-    return state.sentences()
-
-
-@contextmanager
-def _noting(untold: list[str]) -> Iterator[None]:
-    """A journal that fails in the middle must not stop an undo."""
-    try:
-        yield
-    except JournalError as error:
-        untold.append(str(error))
+    listener = Listener(exporter)
+    scribe = Scribe(journal, run, BY, listener.put)
+    left: list[str] = []
+    going: list[StepState] = []
+    for state in open_:
+        doubt = "" if ours or not doubtful(state) else whose(state, steps[state.record.id], aws)
+        left += [doubt] if doubt else []
+        going += [] if doubt else [state]
+    settle = max((state.record.settle for state in going), default=0.0)
+    timing = Timing(rollback_within=within, settle=settle)
+    if going:
+        back = roll_back(
+            tuple(_undoing(state, record, wall, timing) for state in going),
+            steps,
+            aws,
+            timing=timing,
+            clock=elapsed,
+            emit=scribe.emit,
+            close=scribe.close,
+            by=BY,
+            reason=f"finishing the rollback of run {run}",
+        )
+        left += back.sentences()
+    scribe.finish(elapsed(), tuple(left), again)
+    whole = scribe.end(JOURNAL_MAY_TAKE)
+    listener.put(None)
+    listener.join(TELLER_MAY_TAKE)
+    if not whole and not left:
+        raise JournalError(
+            f"{scribe.troubles[0]}; what was put back is put back, and a receipt says so, but the journal does not yet"
+        )
+    return tuple(left)
 
 
 def abandon_vanished(journal: Journal, run: str) -> None:
@@ -114,8 +102,8 @@ def abandon(journal: Journal, run: str, asked: Abandon, disarm: Callable[[], Non
     release_holds(journal, run)
 
 
-def _rebuild(state: StepState) -> Step:
-    record = state.record
+def rebuild(record: StepRecord) -> Step:
+    """Make an undo step again from its record; raises JournalError when this installation lacks its part."""
     try:
         return rebuild_step(record.uses, record.params, record.step)
     except (KeyError, StopIteration, ValueError) as error:
@@ -125,9 +113,9 @@ def _rebuild(state: StepState) -> Step:
         ) from error
 
 
-def _undoing(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -> Undoing:
-    record = state.record
-    spec = StepSpec(
+def spec_of(record: StepRecord) -> StepSpec:
+    """A step's place, from its record."""
+    return StepSpec(
         id=record.id,
         uses=record.uses,
         step=record.step,
@@ -137,7 +125,11 @@ def _undoing(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -
         order=record.order,
         probe=record.probe,
     )
-    return Undoing(spec, record.before, settle_until=_may_land_for(state, run, wall, timing))
+
+
+def _undoing(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -> Undoing:
+    lands = _may_land_for(state, run, wall, timing)
+    return Undoing(spec_of(state.record), state.record.before, settle_until=lands)
 
 
 def _may_land_for(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -> float:
@@ -148,28 +140,3 @@ def _may_land_for(state: StepState, run: RunRecord, wall: datetime, timing: Timi
     last = max(datetime.fromisoformat(at) for at in known if at)
     unseen = 0.0 if run.finished_at else HEARTBEAT
     return max(0.0, unseen + timing.call_limit + state.record.settle - (wall - last).total_seconds())
-
-
-def _finish(journal: Journal, run: str, at: float, open_: tuple[str, ...], emit: Callable[[AnyEvent], None]) -> None:
-    """A run that died without a word gets its last one here; one that ended keeps its verdict, or sheds its 9."""
-    record = journal.run(run)
-    again = f"gameday rollback {run}"
-    finished = RunFinished(
-        at=at,
-        verdict=Verdict(record.verdict) if record.verdict else Verdict.ABORTED,
-        exit_code=9 if open_ else 3,
-        story="ROLLBACK INCOMPLETE." if open_ else f"The run did not put everything back itself; {BY} did.",
-        reasons=open_,
-        finish_with=again if open_ else "",
-    )
-    emit(finished)
-    journal.finish_run(run, finished)
-    if not open_:
-        release_holds(journal, run)
-
-
-def release_holds(journal: Journal, run: str) -> None:
-    """Give back the holds of a run that has ended and left nothing open."""
-    for hold in journal.holds():
-        if hold.run == run:
-            journal.release(run, hold.resource)

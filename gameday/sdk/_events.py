@@ -196,6 +196,24 @@ class HoldReleased(Event):
     resource: str
 
 
+class WatchdogArmed(Event):
+    """A second process holds the undo and has rehearsed it; it finishes the rollback should the runner die."""
+
+    kind: Literal["watchdog_armed"] = "watchdog_armed"
+    at: float
+    pid: int
+    began: int = 0
+    """Its start in clock ticks since boot, which tells it from a later process of the same number."""
+
+
+class WatchdogLost(Event):
+    """The second line of defence is gone."""
+
+    kind: Literal["watchdog_lost"] = "watchdog_lost"
+    at: float
+    why: str
+
+
 class StepIntended(Event):
     """The state before is written down durably; the change may follow at any moment."""
 
@@ -356,6 +374,8 @@ AnyEvent = (
     | GuardBreached
     | HoldTaken
     | HoldReleased
+    | WatchdogArmed
+    | WatchdogLost
     | StepIntended
     | StepInjected
     | StepRefused

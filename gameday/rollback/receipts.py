@@ -1,0 +1,162 @@
+"""Receipts: what was put back while the journal could not be written, kept beside it until it can.
+
+Without one, next week's ``gameday rollback`` would find a step open that was closed long ago, and enable a key which
+somebody has really revoked since. So every command that looks at a run's open steps takes the receipts in first.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gameday.errors import JournalError
+from gameday.journal import Journal
+from gameday.sdk import Closed, Note, RunFinished
+
+
+class Receipt(BaseModel):
+    """One line: a step that was closed (or opened again: ``closed`` is None), or the run's end.
+
+    Parameters
+    ----------
+    journal: the place of the journal that it is for.
+    by: who put it back.
+    at: UTC, ISO 8601.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    journal: str
+    by: str
+    at: str
+    step: str = ""
+    closed: Closed | None = None
+    detail: str = ""
+    finished: RunFinished | None = None
+
+
+class Receipts:
+    """The receipts of one process for one run.
+
+    Parameters
+    ----------
+    journal: the place of the journal that could not be written.
+    by: who puts back, ``runner`` or ``watchdog``.
+    """
+
+    def __init__(self, run: str, journal: str, by: str) -> None:
+        self._run, self._journal = run, journal
+        self._by = f"{by} (process {os.getpid()} on {socket.gethostname()})"
+        self.path = folder() / f"{run}-{by}.jsonl"
+
+    def closed(self, step: str, closed: Closed, detail: str) -> str:
+        """Write down that a step was closed; returns why that failed, or ``""``."""
+        return self._leave(step=step, closed=closed, detail=detail)
+
+    def reopened(self, step: str) -> str:
+        """Write down that it is open again, where a receipt says otherwise."""
+        return self._leave(step=step) if self.path.exists() else ""
+
+    def finished(self, finished: RunFinished) -> str:
+        """Write down how the run ended."""
+        return self._leave(finished=finished)
+
+    def _leave(self, **about: object) -> str:
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        line = Receipt.model_validate(
+            {"run": self._run, "journal": self._journal, "by": self._by, "at": at, **about}
+        ).model_dump_json()
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                os.write(file, f"{line}\n".encode())
+                os.fsync(file)
+            finally:
+                os.close(file)
+            _sync(self.path.parent)
+        except OSError as error:
+            return f"no receipt could be left at {self.path}: {error}"
+        return ""
+
+
+def folder() -> Path:
+    """Where receipts are: under the XDG state directory, wherever the journal is."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "gameday" / "receipts"
+
+
+def merge(journal: Journal) -> list[str]:
+    """Take the receipts for this journal into it; returns a sentence for each run of which there were some.
+
+    Raises JournalError when the journal cannot be written; the receipts stay then. One of a run that the journal does
+    not know stays, too.
+    """
+    said = []
+    for path in sorted(folder().glob("*.jsonl")) if folder().is_dir() else []:
+        receipts = [receipt for receipt in _read(path) if receipt.journal == journal.place]
+        if not receipts:
+            continue
+        run = receipts[0].run
+        if not any(record.run == run for record in journal.runs(100_000)):
+            said.append(f"the receipt {path} is of run {run}, which this journal does not know")
+            continue
+        _take_in(journal, run, receipts)
+        path.unlink(missing_ok=True)
+        said.append(f"run {run}: took in {path.name}, of what was put back while the journal could not be written")
+    return said
+
+
+def _take_in(journal: Journal, run: str, receipts: list[Receipt]) -> None:
+    last = {receipt.step: receipt for receipt in receipts if receipt.step}
+    for receipt in last.values():
+        if receipt.closed is not None:
+            detail = f"{receipt.detail} (by the receipt of the {receipt.by}, {receipt.at})"
+            journal.close(run, receipt.step, receipt.closed, detail)
+            text = (
+                f"{receipt.step} was closed as {receipt.closed} by the {receipt.by} at {receipt.at}: {receipt.detail}"
+            )
+            journal.append(run, Note(at=0.0, text=text))
+    finished = next((receipt.finished for receipt in reversed(receipts) if receipt.finished), None)
+    if finished is not None and journal.run(run).finished_at is None:
+        journal.append(run, finished)
+        journal.finish_run(run, finished)
+    if not journal.steps(run, only_open=True) and not journal.run(run).alive():
+        for hold in journal.holds():
+            if hold.run == run:
+                journal.release(run, hold.resource)
+
+
+def merge_quietly(journal: Journal, within: list[str]) -> bool:
+    """Try to take the receipts in; False when the journal cannot be written yet."""
+    try:
+        within += merge(journal)
+    except JournalError:
+        return False
+    return True
+
+
+def _read(path: Path) -> Iterator[Receipt]:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValidationError):  # a line that the power cut in two
+            yield Receipt.model_validate_json(line)
+
+
+def _sync(folder: Path) -> None:
+    """The name is durable only when the directory is."""
+    with suppress(OSError):
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)

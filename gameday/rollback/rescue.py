@@ -1,0 +1,162 @@
+"""The watchdog's own rollback: the same code as the runner's, and it tries on after ``rollback_within``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+from gameday.journal import Journal, StepState
+from gameday.machine.commands import CloseStep
+from gameday.machine.rollback import Undoing
+from gameday.machine.spec import Timing
+from gameday.rollback.clock import steady
+from gameday.rollback.driver import roll_back
+from gameday.rollback.means import Errand, Means
+from gameday.rollback.recovery import spec_of
+from gameday.rollback.scribe import Scribe
+from gameday.rollback.terminal import Terminal
+from gameday.rollback.vigil import Charge, Vigil
+from gameday.sdk import AnyEvent
+
+BY = "watchdog"
+TRIES_FOR = 24 * 3600.0
+"""Seconds for which it tries on; after that ``gameday rollback`` and the alert on open steps are left."""
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+ROUND = 20.0
+"""Seconds of a later round, besides the time in which an injected call may still land: some attempts."""
+JOURNAL_MAY_TAKE = 12.0
+RECEIPTS_FOR = 600.0
+"""Seconds for which it tries to bring its receipts into a journal that does not answer."""
+
+
+class Rescue:
+    """Finishes the rollback of a run whose runner is dead.
+
+    Parameters
+    ----------
+    vigil: what the runner said last.
+    """
+
+    def __init__(self, errand: Errand, means: Means, vigil: Vigil, terminal: Terminal) -> None:
+        self._errand, self._means, self._vigil, self._terminal = errand, means, vigil, terminal
+        self._charges: Mapping[str, Charge] = vigil.charges
+        self._since = self._clock()
+        self._scribe: Scribe | None = None
+        self._abandoned = threading.Event()
+
+    def finish(self, why: str) -> None:
+        """Undo, read back, close and write it down, for as long as it takes."""
+        journal = self._means.journal
+        if journal is None and not self._charges:
+            return  # the run ended before it began
+        if journal is not None:
+            self._scribe = Scribe(journal, self._errand.run, BY)
+            threading.Thread(target=self._watch_for_abandon, name="abandon", daemon=True).start()
+        began, pause, first = time.monotonic(), FIRST_PAUSE, True
+        open_: tuple[str, ...] = ()
+        while True:
+            if self._charges:
+                open_ = self._round(why, first=first)
+            if self._abandoned.is_set():  # whoever did that has written it down
+                break
+            if first or not open_:
+                self._say(open_, why)
+            if not open_ or time.monotonic() - began > TRIES_FOR:
+                break
+            first = False
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+            self._forget_what_others_closed()
+            open_ = open_ if self._charges else ()
+            if not self._charges:
+                break
+        self._end()
+
+    def _clock(self) -> float:
+        return steady() - self._means.began
+
+    def _round(self, why: str, *, first: bool) -> tuple[str, ...]:
+        """One rollback; returns a sentence for each step that is still open. Later rounds are told if they succeed."""
+        assert self._means.aws is not None  # without it no step was proved, and none was handed over
+        told: list[AnyEvent] = []
+        limits = self._vigil.limits
+        state = roll_back(
+            tuple(self._undoing(charge) for charge in self._charges.values()),
+            self._means.steps,
+            self._means.aws,
+            timing=Timing(
+                rollback_within=limits.rollback_within if first else ROUND + limits.settle, settle=limits.settle
+            ),
+            clock=self._clock,
+            emit=self._emit if first else told.append,
+            close=self._close,
+            by=BY,
+            reason=why,
+            abandoned=self._abandoned.is_set,
+        )
+        left = {step.spec.id for step in state.open}
+        if len(left) < len(self._charges):
+            for event in told:
+                self._emit(event)
+        self._charges = {id_: charge for id_, charge in self._charges.items() if id_ in left}
+        return state.sentences()
+
+    def _undoing(self, charge: Charge) -> Undoing:
+        """The runner is dead, so its last call may land for ``settle`` seconds; one that was answered, no more."""
+        lands = 0.0 if charge.over else self._since + charge.record.settle
+        return Undoing(spec_of(charge.record), charge.record.before, settle_until=lands)
+
+    def _emit(self, event: AnyEvent) -> None:
+        if self._scribe is not None:
+            self._scribe.emit(event)
+
+    def _close(self, command: CloseStep) -> None:
+        if self._scribe is not None:
+            self._scribe.close(command)
+
+    def _say(self, open_: tuple[str, ...], why: str) -> None:
+        """The journal and the terminal hear how it stands."""
+        if self._scribe is not None:
+            for let in self._vigil.closed.values():  # the runner closed them; the journal may not have heard
+                self._scribe.close(CloseStep(let.step, let.closed, let.detail))
+            self._scribe.finish(self._clock(), open_, self._errand.finish_with)
+        if open_:
+            what = f"ROLLBACK INCOMPLETE, and the watchdog tries on: {'; '.join(open_)}"
+            self._terminal.say(
+                f"gameday: run {self._errand.run}: {why}. {what}\r\nFinish it with: {self._errand.finish_with}"
+            )
+        else:
+            what = "the watchdog has put everything back" if self._vigil.charges else "nothing was left changed"
+            self._terminal.say(f"gameday: run {self._errand.run}: {why}; {what}")
+
+    def _watch_for_abandon(self) -> None:
+        """``gameday abandon`` is heard within a second or two, also in the middle of a rollback."""
+        run = self._errand.run
+
+        def question(journal: Journal) -> bool:
+            return journal.run(run).abandon is not None
+
+        assert self._scribe is not None
+        while not self._scribe.ask(question, JOURNAL_MAY_TAKE):
+            time.sleep(1.0)
+        self._abandoned.set()
+
+    def _forget_what_others_closed(self) -> None:
+        """``gameday rollback`` or ``gameday abandon`` may have been quicker."""
+        run = self._errand.run
+
+        def question(journal: Journal) -> list[StepState]:
+            return journal.steps(run)
+
+        found = self._scribe.ask(question, JOURNAL_MAY_TAKE) if self._scribe is not None else None
+        closed = {state.record.id for state in found or () if state.state == "closed"}
+        self._charges = {id_: charge for id_, charge in self._charges.items() if id_ not in closed}
+
+    def _end(self) -> None:
+        """What the journal has not taken is on receipts; bring them in while there is hope."""
+        if self._scribe is None or self._scribe.end(JOURNAL_MAY_TAKE):
+            return
+        until = time.monotonic() + RECEIPTS_FOR
+        while time.monotonic() < until and not self._scribe.merge():
+            time.sleep(5.0)

@@ -1,0 +1,145 @@
+"""Writes what a rollback outside the runner does: into the journal while it answers, else as receipts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from gameday.errors import JournalError
+from gameday.journal import Journal
+from gameday.machine.commands import CloseStep
+from gameday.rollback.receipts import Receipts, merge_quietly
+from gameday.rollback.writer import JournalWriter
+from gameday.sdk import AnyEvent, RunFinished, Sealed, Verdict, seal
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Scribe:
+    """Nobody waits for it but who asks; what the journal does not take is on a receipt.
+
+    Parameters
+    ----------
+    journal: where the run is.
+    by: who rolls back.
+    teller: is handed each event, sealed, whether the journal took it or not; called from the journal's thread.
+    """
+
+    def __init__(self, journal: Journal, run: str, by: str, teller: Callable[[Sealed], None] = lambda _: None) -> None:
+        self._journal, self._run, self._by, self._teller = journal, run, by, teller
+        self._receipts = Receipts(run, journal.place, by.replace(" ", "-"))
+        self._unheard: dict[str, CloseStep] = {}
+        self.troubles: list[str] = []
+        """What the journal did not take, and why."""
+        self._writer = JournalWriter(journal, self.troubles.append)
+
+    def emit(self, event: AnyEvent) -> None:
+        """Append an event behind the run's last."""
+
+        def write(journal: Journal) -> None:
+            try:
+                self._teller(journal.append(self._run, event))
+            except JournalError:
+                self._teller(seal(self._run, 0, "", "", event))
+                raise
+
+        self._writer.write(write)
+
+    def close(self, command: CloseStep) -> None:
+        """Write down how a step was closed."""
+        self._unheard[command.step] = command
+
+        def refused(why: str) -> None:
+            self.troubles.append(why)
+            self._receipt(command)
+
+        self._writer.write(
+            lambda journal: journal.close(self._run, command.step, command.closed, command.detail),
+            lambda: self._heard(command),
+            refused,
+        )
+
+    def finish(self, at: float, open_: tuple[str, ...], again: str) -> None:
+        """Write down how the run ended, and give its holds back when nothing is open any more."""
+        finished = SimpleQueue[RunFinished]()
+
+        def write(journal: Journal) -> None:
+            event = last_word(journal, self._run, at, open_, by=self._by, again=again)
+            finished.put(event)
+            self._teller(journal.append(self._run, event))
+            journal.finish_run(self._run, event)
+            if not open_:
+                release_holds(journal, self._run)
+
+        def refused(why: str) -> None:
+            self.troubles.append(why)
+            event = _word(Verdict.ABORTED, at, open_, by=self._by, again=again)
+            if trouble := self._receipts.finished(event):
+                log.critical(trouble)
+
+        self._writer.write(write, refused=refused)
+
+    def ask(self, question: Callable[[Journal], T], within: float) -> T | None:
+        """Ask the journal something; None when it does not answer in time."""
+        answer: SimpleQueue[T | None] = SimpleQueue()
+        self._writer.write(lambda journal: answer.put(question(journal)), refused=lambda _: answer.put(None))
+        try:
+            return answer.get(timeout=within)
+        except Empty:
+            return None
+
+    def end(self, within: float) -> bool:
+        """Wait until all is written; what is not by then is left as receipts. Whether the journal has all of it."""
+        self._writer.flush(within)
+        for command in tuple(self._unheard.values()):  # the journal hangs
+            self._receipt(command)
+            self.troubles.append(f"the journal at {self._journal.place} does not answer")
+        return not self.troubles
+
+    def merge(self) -> bool:
+        """Try once more to bring the receipts into the journal."""
+        return merge_quietly(self._journal, [])
+
+    def _heard(self, command: CloseStep) -> None:
+        self._unheard.pop(command.step, None)
+
+    def _receipt(self, command: CloseStep) -> None:
+        self._unheard.pop(command.step, None)
+        if trouble := self._receipts.closed(command.step, command.closed, command.detail):
+            log.critical(trouble)
+
+
+def last_word(journal: Journal, run: str, at: float, open_: tuple[str, ...], *, by: str, again: str) -> RunFinished:
+    """A run that died without a word gets its last one here; one that ended keeps its verdict, or sheds its 9."""
+    record = journal.run(run)
+    verdict = Verdict(record.verdict) if record.verdict else Verdict.ABORTED
+    return _word(verdict, at, open_, by=by, again=again, touched=bool(journal.steps(run)))
+
+
+def _word(
+    verdict: Verdict, at: float, open_: tuple[str, ...], *, by: str, again: str, touched: bool = True
+) -> RunFinished:
+    who = by if by.startswith("gameday") else f"the {by}"
+    story = f"The run did not put everything back itself; {who} did."
+    if open_:
+        story = f"ROLLBACK INCOMPLETE: the run did not put everything back itself, and {who} could not yet."
+    elif not touched:
+        story = "The runner ended without a word, before anything was changed."
+    return RunFinished(
+        at=at,
+        verdict=verdict,
+        exit_code=9 if open_ else 3,
+        story=story,
+        reasons=open_,
+        finish_with=again if open_ else "",
+    )
+
+
+def release_holds(journal: Journal, run: str) -> None:
+    """Give back the holds of a run that has ended and left nothing open."""
+    for hold in journal.holds():
+        if hold.run == run:
+            journal.release(run, hold.resource)
