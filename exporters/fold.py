@@ -42,6 +42,8 @@ from gameday.sdk import (
     SwitchArmed,
     TargetFacts,
     UndoTried,
+    WatchdogArmed,
+    WatchdogLost,
 )
 
 
@@ -86,6 +88,8 @@ class RunView:
     others_watched: OthersWatched | None = None
     abandoned: str = ""
     """Who decided that everything stays as it is, and why."""
+    watchdog: WatchdogArmed | WatchdogLost | None = None
+    """What was last heard of the second line of defence."""
     finished: RunFinished | None = None
     finished_later: bool = False
     """A rollback that was incomplete when the run ended has been completed since."""
@@ -280,6 +284,14 @@ class RunView:
             self.rollbacks.append(RollbackView(began=event.at - event.seconds))
         self.rollbacks[-1].finish(event)
         self.finished_later = self.finished is not None and event.complete
+
+    @_take.register
+    def _(self, event: WatchdogArmed) -> None:
+        self.watchdog = event
+
+    @_take.register
+    def _(self, event: WatchdogLost) -> None:
+        self.watchdog = event
 
     @_take.register
     def _(self, event: Interruption) -> None:

@@ -11,7 +11,7 @@ from exporters.fold import RunView
 from exporters.parts import KeyState
 from exporters.rows import Columns, evidence_row, probe_row, step_rows
 from exporters.text import clean, clock, deed, fit, short, span
-from gameday.sdk import Phase
+from gameday.sdk import Phase, WatchdogLost
 
 _PHASE_STYLES = {Phase.FAULT: "bold white on red", Phase.ROLLBACK: "bold black on yellow"}
 _KEY_STYLES = {KeyState.ENABLED: "green", KeyState.DISABLED: "bold red", KeyState.PENDING_DELETION: "bold red"}
@@ -159,11 +159,13 @@ def _key_lines(view: RunView, now: float) -> list[Text]:
 
 def _guard_line(view: RunView) -> list[Text]:
     """Who puts it back should this process not."""
-    armed = view.armed
-    if not armed:
-        return []
-    switch = f"switch armed {clean(armed[0].fires_at)[11:16]}Z"
-    return [Text.assemble(("guard   ", "dim"), switch)]
+    guards = []
+    if view.watchdog is not None:
+        lost = isinstance(view.watchdog, WatchdogLost)
+        guards.append(Text("watchdog LOST", "bold red") if lost else Text("watchdog alive"))
+    if armed := view.armed:
+        guards.append(Text(f"switch armed {clean(armed[0].fires_at)[11:16]}Z"))
+    return [Text.assemble(("guard   ", "dim"), Text(" \N{MIDDLE DOT} ").join(guards))] if guards else []
 
 
 def _troubles(view: RunView) -> list[Text]:

@@ -38,6 +38,8 @@ from gameday.sdk import (
     StepRefused,
     SwitchArmed,
     UndoTried,
+    WatchdogArmed,
+    WatchdogLost,
 )
 
 
@@ -155,6 +157,14 @@ class PlainLines(Exporter):
     @_line.register
     def _(self, event: StepRefused) -> str:
         return f"not changed {self._what(event.step)}: {clean(event.why)}"
+
+    @_line.register
+    def _(self, event: WatchdogArmed) -> str:
+        return f"ok  watchdog: process {event.pid} has rehearsed the undo and stands behind the run"
+
+    @_line.register
+    def _(self, event: WatchdogLost) -> str:
+        return f"WATCHDOG LOST: {clean(event.why)}"
 
     @_line.register
     def _(self, event: SwitchArmed) -> str:

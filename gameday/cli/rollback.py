@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime
 
 import click
@@ -82,5 +83,15 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
     aws = reopen(record.target, run)
     teller = PlainLines(sys.stdout, journal.place)
     again, wall = rollback_command(run, place), datetime.now(UTC)
-    left = recover(journal, run, aws, within=within, exporter=teller, wall=wall, ours=ours, again=again)
+    left = recover(
+        journal,
+        run,
+        aws,
+        within=within,
+        exporter=teller,
+        clock=time.monotonic,
+        wall=wall,
+        ours=ours,
+        again=again,
+    )
     return not left

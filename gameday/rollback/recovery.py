@@ -9,8 +9,8 @@ from gameday.journal import Abandon, Journal, RunRecord, StepRecord, StepState
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
 from gameday.machine.state import LEASE
-from gameday.rollback.clock import steady
 from gameday.rollback.driver import roll_back
+from gameday.rollback.hands import Clock
 from gameday.rollback.listener import Listener
 from gameday.rollback.ours import doubtful, whose
 from gameday.rollback.scribe import Scribe, release_holds
@@ -23,7 +23,7 @@ JOURNAL_MAY_TAKE, TELLER_MAY_TAKE = 12.0, 2.0
 
 
 def recover(
-    journal: Journal, run: str, aws: AWS, *, within: float, exporter: Exporter, wall: datetime, ours: bool, again: str
+    journal: Journal, run: str, aws: AWS, *, within: float, exporter: Exporter, clock: Clock, wall: datetime, ours: bool, again: str
 ) -> tuple[str, ...]:
     """Undo a run's open steps; returns one sentence for each that is still open.
 
@@ -34,10 +34,10 @@ def recover(
     open_ = journal.steps(run, only_open=True)
     record = journal.run(run)
     steps = {state.record.id: rebuild(state.record) for state in open_}
-    began = steady()
+    began = clock()
 
     def elapsed() -> float:
-        return steady() - began
+        return clock() - began
 
     listener = Listener(exporter)
     scribe = Scribe(journal, run, BY, listener.put)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections import Counter
@@ -29,7 +30,10 @@ from urllib3.connection import HTTPConnection
 from gameday.cli import main
 from gameday.journal.sql import SqlJournal
 from gameday.lab import LabControl
+from gameday.rollback import leash
 from gameday.rollback.hands import StepHands
+from gameday.rollback.leash import Leash
+from gameday.rollback.watchdog import Errand
 
 WRITES = ("open_run", "set_target", "take_hold", "intend", "injected", "reopen", "close", "release", "finish_run")
 READS = ("Describe", "Get", "List", "Lookup", "Head", "Assume", "Simulate")
@@ -43,6 +47,7 @@ _environ = os.environ
 _reached: Counter[str] = Counter()
 _lock = threading.Lock()
 _runs: list[str] = []
+_watchdogs: list[int] = []
 _calling = threading.local()
 
 
@@ -57,6 +62,8 @@ def point(name: str) -> None:
             with open(log, "a", encoding="utf-8") as told:  # noqa: PTH123 - as plain as can be: the process may end here
                 told.write(f"{label}\n")
         if label == _environ.get("CRASH_AT"):
+            for watchdog in _watchdogs:  # what is asked here is whether gameday rollback alone suffices
+                os.kill(watchdog, signal.SIGKILL)
             os._exit(137)
         trouble = json.loads(_environ.get("CRASH_TROUBLE") or "{}")
         if label == trouble.get("at"):
@@ -132,6 +139,15 @@ def after_posts(init: Callable[..., None]) -> Callable[..., None]:
     return making
 
 
+def noting_the_watchdog(unleash: Callable[[Errand], Leash]) -> Callable[[Errand], Leash]:
+    def unleashing(errand: Errand) -> Leash:
+        made = unleash(errand)
+        _watchdogs.append(made.pid)
+        return made
+
+    return unleashing
+
+
 def set_tripwire() -> None:
     """Put the points in place."""
     BaseClient._make_api_call = around_calls(BaseClient._make_api_call)
@@ -139,6 +155,7 @@ def set_tripwire() -> None:
     for name in WRITES:
         setattr(SqlJournal, name, around_write(name, getattr(SqlJournal, name)))
     SqlJournal.record = around_events(SqlJournal.record)  # type: ignore[method-assign]
+    leash.unleash = noting_the_watchdog(leash.unleash)
     StepHands.__init__ = after_posts(StepHands.__init__)  # type: ignore[method-assign]
 
 

@@ -23,9 +23,12 @@ def enable_refused(scene: Scene, times: int, *, instance: bool = False) -> tuple
     scene.lab.trouble("refuse", "kms", "EnableKey", times=times, **about)
     for probe in ("read-clock", *(["boot-instance"] if instance else [])):
         run.wait("expectation_met", probe=probe, phase="fault")
+    run.stop_watchdog()
     gate.end_fault()
     finished = scene.ends(run, 9, "failed")
+    run.kill_watchdog()
     assert finished["finish_with"].startswith(f"gameday rollback {run.id}")
+    assert f"watchdog (process {run.watchdog}) goes on trying" in finished["story"]
     assert "AccessDenied" in " ".join(finished["reasons"])
     assert f"gameday rollback {run.id}" in run.errors
     assert "INCOMPLETE" in run.errors
@@ -52,8 +55,10 @@ def the_key_cannot_be_read_back(scene: Scene) -> None:
     run = scene.start(world, gate=gate, state=False, timing=TIMING)
     run.wait("expectation_met", probe="read-clock", phase="fault")
     scene.lab.trouble("hang", "kms", "DescribeKey", times=1, seconds=60, user_agent=f"gameday/{run.id}")
+    run.stop_watchdog()
     gate.end_fault()
     finished = scene.ends(run, 9, "failed")
+    run.kill_watchdog()
     assert world.key in " ".join(finished["reasons"])
     assert world.key_state == "Enabled", "it was enabled, but nobody could know"
     assert scene.status() == 9
@@ -70,12 +75,11 @@ def two_runs_are_finished_by_one_command(scene: Scene) -> None:
     assert scene.command("rollback", "--all").stdout == "nothing is open\n"
 
 
-def the_runner_is_killed(scene: Scene) -> None:
+def the_runner_and_its_watchdog_are_killed(scene: Scene) -> None:
     world = scene.world(instance=True)
     run = scene.start(world, gate=scene.gate(open_=True))
     run.wait("expectation_met", probe="boot-instance", phase="fault")
-    run.send(SIGKILL)
-    assert run.end() == -SIGKILL
+    assert run.kill_both() == -SIGKILL
     assert (world.key_state, world.instance_state) == ("Disabled", "stopped")
     assert scene.status() == 9
     said = scene.command("status").stdout
@@ -92,21 +96,20 @@ def the_runner_is_killed(scene: Scene) -> None:
     scene.ends(scene.start(world), 0, "passed")
 
 
-def the_runner_is_killed_in_the_baseline(scene: Scene) -> None:
+def both_are_killed_in_the_baseline(scene: Scene) -> None:
     """With the instance stopped by the boot probe: only that is open."""
     world = scene.world(instance=True)
     gate = scene.gate(open_=True)
     run = scene.start(world, gate=gate)
     run.wait("step_injected", step="boot-instance/power")
-    run.send(SIGKILL)
-    assert run.end() == -SIGKILL
+    assert run.kill_both(watchdog_first=True) == -SIGKILL
     assert scene.status() == 9
     done = scene.command("rollback", "--all")
     assert done.returncode == 0, done
     assert world.disables() == 0
 
 
-def the_embedded_lab_goes_with_its_runner_and_leaves_nothing_to_put_back(scene: Scene) -> None:
+def the_embedded_lab_goes_with_its_run_and_leaves_nothing_to_put_back(scene: Scene) -> None:
     world = scene.world()  # its names only: the embedded lab is another AWS
     path = scene.playbook(world, gate=scene.gate(open_=True))
     stage = [{"uses": "kms.key", "with": {"alias": world.alias}}]
@@ -115,8 +118,7 @@ def the_embedded_lab_goes_with_its_runner_and_leaves_nothing_to_put_back(scene: 
     names = ["--var", f"key={world.alias}", "--var", f"bucket={world.name}"]
     run = scene.begin("run", str(path), "--preset", "instant", "--json", *names)
     run.wait("expectation_met", probe="read-clock", phase="fault")
-    run.send(SIGKILL)
-    run.end()
+    run.kill_both()
     assert scene.status() == 9
     done = scene.command("rollback", run.id)
     assert done.returncode == 0, done
@@ -124,12 +126,12 @@ def the_embedded_lab_goes_with_its_runner_and_leaves_nothing_to_put_back(scene: 
 
 
 STORIES: list[Story] = [
-    the_runner_is_killed,
+    the_runner_and_its_watchdog_are_killed,
     enable_is_refused_for_too_long,
     two_runs_are_finished_by_one_command,
     the_key_cannot_be_read_back,
-    the_runner_is_killed_in_the_baseline,
-    the_embedded_lab_goes_with_its_runner_and_leaves_nothing_to_put_back,
+    both_are_killed_in_the_baseline,
+    the_embedded_lab_goes_with_its_run_and_leaves_nothing_to_put_back,
 ]
 
 

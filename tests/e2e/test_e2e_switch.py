@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from signal import SIGKILL
 from typing import Any
 
 import pytest
@@ -84,8 +83,7 @@ def test_when_the_runner_is_dead_aws_puts_the_key_back(switched: Scene) -> None:
     world = switched.world()
     run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
     run.wait("expectation_met", probe="read-clock", phase="fault")
-    run.send(SIGKILL)
-    run.end()
+    run.kill_both()
     assert world.key_state == "Disabled"
     assert f"schedule/default/gameday-{run.id}-1" in switched.command("status").stdout
     switched.lab.advance(80)
@@ -106,8 +104,7 @@ def test_a_scheduled_deletion_is_cancelled_and_the_key_enabled(switched: Scene) 
         world, gate=switched.gate(open_=True), switch=SWITCH, fault="kms.schedule_deletion", read=False
     )
     run.wait("step_injected", step="kms.schedule_deletion/schedule deletion")
-    run.send(SIGKILL)
-    run.end()
+    run.kill_both()
     assert schedules(switched, run) == ["cancelKeyDeletion", "enableKey"]
     assert world.key_state == "PendingDeletion"
     switched.lab.advance(160)
@@ -145,8 +142,7 @@ def test_a_rollback_by_hand_takes_the_schedule_away_once_the_key_is_back(switche
     world = switched.world()
     run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
     run.wait("expectation_met", probe="read-clock", phase="fault")
-    run.send(SIGKILL)
-    run.end()
+    run.kill_both()
     done = switched.command("rollback", run.id)
     assert done.returncode == 0, done
     assert done.stdout.index("restored kms.disable_key") < done.stdout.index("restored dead-man-switch#1")
@@ -178,8 +174,10 @@ def test_while_the_key_cannot_be_put_back_it_stays_armed(switched: Scene) -> Non
     run.wait("expectation_met", probe="read-clock", phase="fault")
     about = {"code": "AccessDeniedException", "message": "not today", "user_agent": f"gameday/{run.id}"}
     switched.lab.trouble("refuse", "kms", "EnableKey", **about)
+    run.stop_watchdog()
     gate.end_fault()
     finished = switched.ends(run, 9, "failed")
+    run.kill_watchdog()
     fires_at = run.of("switch_armed")[0]["fires_at"]
     assert any("stays armed" in reason and fires_at in reason for reason in finished["reasons"]), finished
     assert schedules(switched, run) == ["enableKey"]
