@@ -23,7 +23,16 @@ JOURNAL_MAY_TAKE, TELLER_MAY_TAKE = 12.0, 2.0
 
 
 def recover(
-    journal: Journal, run: str, aws: AWS, *, within: float, exporter: Exporter, clock: Clock, wall: datetime, ours: bool, again: str
+    journal: Journal,
+    run: str,
+    aws: AWS,
+    *,
+    within: float,
+    exporter: Exporter,
+    clock: Clock,
+    wall: datetime,
+    ours: bool,
+    again: str,
 ) -> tuple[str, ...]:
     """Undo a run's open steps; returns one sentence for each that is still open.
 
