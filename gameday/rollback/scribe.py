@@ -32,15 +32,17 @@ class Scribe:
         self._journal, self._run, self._by, self._teller = journal, run, by, teller
         self._receipts = Receipts(run, journal.place, by.replace(" ", "-"))
         self._unheard: dict[str, CloseStep] = {}
+        self._away = ""
         self.troubles: list[str] = []
         """What the journal did not take, and why."""
-        self._writer = JournalWriter(journal, self.troubles.append)
+        self._writer = JournalWriter(journal, self._failed)
 
     def emit(self, event: AnyEvent) -> None:
         """Append an event behind the run's last."""
 
         def write(journal: Journal) -> None:
             try:
+                self._be_there()
                 self._teller(journal.append(self._run, event))
             except JournalError:
                 self._teller(seal(self._run, 0, "", "", event))
@@ -52,30 +54,29 @@ class Scribe:
         """Write down how a step was closed."""
         self._unheard[command.step] = command
 
+        def write(journal: Journal) -> None:
+            self._be_there()
+            journal.close(self._run, command.step, command.closed, command.detail)
+
         def refused(why: str) -> None:
-            self.troubles.append(why)
+            self._failed(why)
             self._receipt(command)
 
-        self._writer.write(
-            lambda journal: journal.close(self._run, command.step, command.closed, command.detail),
-            lambda: self._heard(command),
-            refused,
-        )
+        self._writer.write(write, lambda: self._heard(command), refused)
 
     def finish(self, at: float, open_: tuple[str, ...], again: str) -> None:
         """Write down how the run ended, and give its holds back when nothing is open any more."""
-        finished = SimpleQueue[RunFinished]()
 
         def write(journal: Journal) -> None:
+            self._be_there()
             event = last_word(journal, self._run, at, open_, by=self._by, again=again)
-            finished.put(event)
             self._teller(journal.append(self._run, event))
             journal.finish_run(self._run, event)
             if not open_:
                 release_holds(journal, self._run)
 
         def refused(why: str) -> None:
-            self.troubles.append(why)
+            self._failed(why)
             event = _word(Verdict.ABORTED, at, open_, by=self._by, again=again)
             if trouble := self._receipts.finished(event):
                 log.critical(trouble)
@@ -98,6 +99,15 @@ class Scribe:
             self._receipt(command)
             self.troubles.append(f"the journal at {self._journal.place} does not answer")
         return not self.troubles
+
+    def _failed(self, why: str) -> None:
+        self._away = why
+        self.troubles.append(why)
+
+    def _be_there(self) -> None:
+        """A journal that has failed is not waited for again with every line; receipts are brought in later."""
+        if self._away:
+            raise JournalError(self._away)
 
     def merge(self) -> bool:
         """Try once more to bring the receipts into the journal."""
