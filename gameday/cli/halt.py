@@ -60,7 +60,7 @@ def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
             journal,
             record.run,
             asked,
-            disarm=lambda: roll_back_runs(record.run, all_=False, within=within, place=place),
+            disarm=lambda: roll_back_runs(record.run, all_=False, within=within, ours=False, place=place),
         )
     for step in journal.steps(record.run):
         if step.closed == "abandoned":

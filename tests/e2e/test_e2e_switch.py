@@ -155,8 +155,7 @@ def test_a_dead_run_that_is_abandoned_leaves_no_switch_behind(switched: Scene) -
     world = switched.world()
     run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
     run.wait("expectation_met", probe="read-clock", phase="fault")
-    run.send(SIGKILL)
-    run.end()
+    run.kill_both()
     switched.lab.trouble("refuse", "scheduler", "DeleteSchedule", times=1, user_agent=f"gameday/{run.id}")
     done = switched.command("abandon", run.id, "--reason", "a real incident")
     assert done.returncode == 0, done
