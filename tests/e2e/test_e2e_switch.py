@@ -125,8 +125,7 @@ def test_an_open_bucket_is_shut_by_aws(switched: Scene) -> None:
     playbook = {"probes": {"look": look}, "read": False, "state": False, "timing": {"hold": "10s"}}
     run = switched.start(world, switch=SWITCH, fault="s3.open_public_access", fault_with=opened, **playbook)
     run.wait("step_injected", step="s3.open_public_access/bucket policy")
-    run.send(SIGKILL)
-    run.end()
+    run.kill_both()
     assert schedules(switched, run) == ["putPublicAccessBlock"]
     assert s3.get_public_access_block(Bucket=world.name)["PublicAccessBlockConfiguration"] != block
     switched.lab.advance(LONG_AFTER)
