@@ -26,6 +26,9 @@ socket.gethostname = lambda: {machine!r}
 if os.environ.get("TEST_SILENCE"):
     import gameday.journal.records
     gameday.journal.records.SILENCE = float(os.environ["TEST_SILENCE"])
+if os.environ.get("TEST_LEASE"):
+    from gameday.machine import others, run, state
+    others.LEASE = run.LEASE = state.LEASE = float(os.environ["TEST_LEASE"])
 """
 """A process in which the host has another name, and others count as dead sooner."""
 

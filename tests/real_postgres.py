@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,13 @@ REASON = "no PostgreSQL server on this machine (Debian: apt-get install postgres
 def _program(name: str) -> str:
     places = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     return shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", "")])) or ""
+
+
+def _is_child(process: Path, parent: int) -> bool:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1]) == parent
+    except (OSError, IndexError):
+        return False
 
 
 class Postgres:
@@ -53,6 +61,18 @@ class Postgres:
         """Crash it and start it again."""
         self.stop()
         self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped as a partition stops it: its kernel acknowledges what is sent, and nobody answers."""
+        server = [self.pid, *(int(one.name) for one in Path("/proc").iterdir() if _is_child(one, self.pid))]
+        for pid in server:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in server:
+                os.kill(pid, signal.SIGCONT)
 
     @property
     def pid(self) -> int:

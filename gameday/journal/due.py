@@ -98,6 +98,10 @@ class DueTimes:
         table = schema.due
         return self._records(select(table).where(table.c.outcome.is_(None)).order_by(table.c.due_at))
 
+    def of(self, run: str) -> DueRecord | None:
+        """The due time that a run was begun for."""
+        return next(iter(self._records(select(schema.due).where(schema.due.c.run == run))), None)
+
     def latest(self, limit: int) -> list[DueRecord]:
         """The latest due times, newest first."""
         table = schema.due

@@ -139,8 +139,10 @@ class DueRecord(Record):
 
     def abandoned(self) -> bool:
         """Whether it is under way by nobody: who claimed it is gone, or has not been heard of."""
-        if self.outcome is not None:
-            return False
+        return self.outcome is None and self.deserted()
+
+    def deserted(self) -> bool:
+        """Whether who claimed it is gone, or has not been heard of."""
         seen = self.claimed_by.alive()
         return self.silence >= SILENCE if seen is None else not seen
 

@@ -182,8 +182,8 @@ class Daemon:
         if code is not None:
             self._numbers.exit.labels(name).set(code)
             self._numbers.last.labels(name).set(time.time())
-            if outcome in ("died", "incomplete", "bug"):
-                self._asking(lambda: self._patrol.mend(occasion.run_id))
+            # Whatever its exit code says: the journal may not have heard all of it, or its watchdog may be at work.
+            self._asking(lambda: self._patrol.mend(occasion.run_id))
         self._occasions.discard(occasion)
         self._numbers.running.set(len(self._occasions))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import time
 from datetime import datetime
 
 from gameday.journal import DueRecord, Owner, RunRecord
@@ -15,6 +16,8 @@ from gameday.schedule.numbers import Numbers
 log = logging.getLogger("gameday.schedule")
 
 ROLLBACK_WITHIN = 120
+AGAIN_AFTER = 60.0
+"""Seconds after which what could not be put back is tried again."""
 
 
 class Patrol:
@@ -28,25 +31,39 @@ class Patrol:
     ) -> None:
         self._journal, self._times, self._launcher = journal, times, launcher
         self._owner, self._numbers = owner, numbers
+        self._tried: dict[str, float] = {}
 
     def look(self) -> None:
         """One round; raises JournalError when the journal does not answer."""
         for record in self._times.under_way():
             if record.abandoned():
                 self._settle(record)
-        alive: dict[str, bool] = {}
-        for step in self._journal.steps(only_open=True):
-            run = step.record.run
-            if run not in alive:
-                known = self._journal.known(run)
-                alive[run] = known is not None and known.alive()
-        left = [step for step in self._journal.steps(only_open=True) if not alive.get(step.record.run, False)]
+        left = [step for step in self._journal.steps(only_open=True) if not self._alive(step.record.run)]
+        for run in dict.fromkeys(step.record.run for step in left):
+            if self._is_ours(run):
+                self.mend(run)
         self._numbers.open.set(len(left))
+
+    def _alive(self, run: str) -> bool:
+        known = self._journal.known(run)
+        return known is not None and known.alive()
+
+    def _is_ours(self, run: str) -> bool:
+        """A game day that has ended, but whose last words the journal did not hear; not what people run by hand."""
+        if time.monotonic() - self._tried.get(run, -AGAIN_AFTER) < AGAIN_AFTER:
+            return False
+        record = self._times.of(run)
+        return (
+            record is not None
+            and record.outcome is not None
+            and (record.claimed_by == self._owner or record.deserted())
+        )
 
     def mend(self, run: str) -> bool:
         """Put back what a run that has ended left changed; whether nothing is open any more."""
         if not self._journal.steps(run, only_open=True):
             return True
+        self._tried[run] = time.monotonic()
         log.warning("run %s left undo steps open; putting them back", run)
         try:
             code = self._launcher.rollback(run, f"{ROLLBACK_WITHIN}s").wait(ROLLBACK_WITHIN + 60)

@@ -21,7 +21,7 @@ from gameday.playbook import Schedule
 from gameday.schedule.trigger import CalendarTrigger
 from tests.processes import World, eventually, gameday, kill_all_of
 from tests.real_postgres import Postgres
-from tests.schedule.daemons import Daemon, dates, settled, soon
+from tests.schedule.daemons import Daemon, dates, due, settled, soon
 
 COUNT = int(os.environ.get("GAMEDAY_DUE_TIMES", "6"))
 SEED = int(os.environ.get("GAMEDAY_SEED", "7"))
@@ -69,7 +69,9 @@ def test_each_due_time_is_run_once_or_missed_whoever_is_killed(
                 restarts += 1
             daemons[n] = start(n)
             time.sleep(chance.uniform(1, 4))
-        records = settled(url, COUNT, within=60 + 4 * COUNT)
+        settled(url, COUNT, within=60 + 4 * COUNT)
+        eventually(lambda: not SqlJournal(url).steps(only_open=True), "nothing is open any more")
+        records = due(url)
     finally:
         for daemon in daemons:
             daemon.end()
