@@ -44,6 +44,8 @@ class Watch:
     cause: str = ""
     """Of the last contrary look."""
     inconclusive: bool = False
+    settled: bool = False
+    """Broken by what was seen, not by what was not."""
 
     def seen(self, asked: float, answered: float, observation: Observation) -> Watch:
         """Take one look into account."""
@@ -55,6 +57,8 @@ class Watch:
         watch = replace(watch, cause=str(observation.cause))
         if self.standing is Standing.BROKEN:
             return self
+        if observation.matches(self.expect.breaks):
+            return replace(watch, standing=Standing.BROKEN, settled=True)
         if answered >= self.limit or self.expect.within == 0:
             return replace(watch, standing=Standing.BROKEN, why=f"{self._wanted()}, but saw {describe(observation)}")
         return replace(watch, standing=Standing.PENDING)

@@ -173,7 +173,7 @@ def _put(turn: Turn, probe: str, old: Watch, new: Watch) -> None:
         turn.emit(ExpectationMet(probe=probe, phase=phase, cause=new.met_cause, interval=new.interval))
     elif new.standing is Standing.BROKEN:
         # Without a fault the expectations are the experiment, and a trail that answers and holds no record has failed.
-        doubt = new.inconclusive or (phase is Phase.EVIDENCE and bool(turn.run.spec.fault_steps))
+        doubt = new.inconclusive or (phase is Phase.EVIDENCE and bool(turn.run.spec.fault_steps) and not new.settled)
         why = f"{probe} in {phase}: {new.why}"
         turn.emit(ExpectationBroken(probe=probe, phase=phase, at=turn.now, why=new.why, inconclusive=doubt))
         turn.fail(why, inconclusive=doubt)

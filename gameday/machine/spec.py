@@ -14,6 +14,8 @@ class Expect:
 
     causes: frozenset[str]
     within: float
+    breaks: frozenset[str] = frozenset()
+    """Causes that settle it the other way at once, evidence though it may be."""
 
 
 @dataclass(frozen=True, slots=True)

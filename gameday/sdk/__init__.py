@@ -61,6 +61,8 @@ from gameday.sdk._registry import (
 )
 from gameday.sdk._words import Closed, Phase, Verdict
 
+_RADIUS = ("Dependent", "Fate", "Gap", "Latent", "Seen", "Sizes")
+
 if TYPE_CHECKING:
     from gameday.sdk._events import (
         SEALED,
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
         ProbeFacts,
         ProbeObserved,
         RoleFacts,
+        RadiusObserved,
+        RadiusPredicted,
         RollbackFinished,
         RollbackStarted,
         RunAbandoned,
@@ -105,13 +109,14 @@ if TYPE_CHECKING:
         first_broken,
         seal,
     )
+    from gameday.sdk._radius import Dependent, Fate, Gap, Latent, Seen, Sizes
 else:
 
     def __getattr__(name: str) -> object:
         """The events are two dozen models; a command that emits none does not make them."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(import_module("gameday.sdk._events"), name)
+        return getattr(import_module(f"gameday.sdk.{'_radius' if name in _RADIUS else '_events'}"), name)
 
 
 __all__ = [
@@ -132,14 +137,17 @@ __all__ = [
     "Cause",
     "Closed",
     "CloudCall",
+    "Dependent",
     "Drifted",
     "Duration",
     "Event",
     "ExpectationBroken",
     "ExpectationMet",
     "Exporter",
+    "Fate",
     "Fault",
     "ForeignChange",
+    "Gap",
     "GuardBreached",
     "HoldReleased",
     "HoldTaken",
@@ -149,6 +157,7 @@ __all__ = [
     "Interval",
     "InvasiveProbe",
     "KeyId",
+    "Latent",
     "LeakSeen",
     "Note",
     "Observation",
@@ -161,6 +170,8 @@ __all__ = [
     "Probe",
     "ProbeFacts",
     "ProbeObserved",
+    "RadiusObserved",
+    "RadiusPredicted",
     "Rank",
     "ReadBack",
     "Ref",
@@ -176,6 +187,8 @@ __all__ = [
     "RunPrepared",
     "RunStarted",
     "Sealed",
+    "Seen",
+    "Sizes",
     "StageStep",
     "Staged",
     "Step",

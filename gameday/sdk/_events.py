@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from gameday.sdk._observation import Observation
+from gameday.sdk._radius import Dependent, Fate, Latent, Seen, Sizes
 from gameday.sdk._words import Closed, Phase, Verdict
 
 
@@ -349,6 +350,46 @@ class Note(Event):
     text: str
 
 
+class RadiusPredicted(Event):
+    """Who is expected to feel it when the key goes, before anything is touched.
+
+    ``dependents`` and ``latent`` hold the first of them; ``left_out`` says how many more there are.
+    """
+
+    kind: Literal["radius_predicted"] = "radius_predicted"
+    key: str
+    since: str
+    until: str
+    sizes: Sizes
+    dependents: tuple[Dependent, ...] = ()
+    latent: tuple[Latent, ...] = ()
+    left_out: int = 0
+    unknown: tuple[str, ...] = ()
+    """Why more may depend on the key than is known, one sentence each; empty when all could be looked at."""
+    coverage: tuple[str, ...] = ()
+    """What was looked at, and what was not."""
+
+
+class RadiusObserved(Event):
+    """Who felt it, as CloudTrail shows it, against who was expected to."""
+
+    kind: Literal["radius_observed"] = "radius_observed"
+    key: str
+    at: float
+    off: str
+    """When the key went, by the log's own clock where it says so; UTC, ISO 8601."""
+    on: str
+    counts: dict[Fate, int]
+    refused: int = 0
+    """Refused calls, gameday's own left out."""
+    own: int = 0
+    """Refused calls of gameday's own probes."""
+    seen: tuple[Seen, ...] = ()
+    left_out: int = 0
+    unknown: tuple[str, ...] = ()
+    coverage: tuple[str, ...] = ()
+
+
 class RunFinished(Event):
     kind: Literal["run_finished"] = "run_finished"
     at: float
@@ -390,6 +431,8 @@ AnyEvent = (
     | OthersWatched
     | ForeignChange
     | Note
+    | RadiusPredicted
+    | RadiusObserved
     | RunFinished
 )
 

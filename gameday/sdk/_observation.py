@@ -32,6 +32,7 @@ class Cause(StrEnum):
     UNHEALTHY = "unhealthy"
     UNENCRYPTED = "unencrypted"
     NOT_FOUND = "not_found"
+    UNEXPECTED = "unexpected"
     CONFLICT = "conflict"
     INVALID = "invalid"
     SERVER_ERROR = "server_error"
