@@ -15,7 +15,7 @@ from gameday.blastradius._words import coverage_sentences
 from gameday.blastradius.grants import granted
 from gameday.blastradius.inventory import IRREVERSIBLE, take
 from gameday.blastradius.recovery import RECOVERY
-from gameday.sdk import Cause, Dependent, Latent, Sizes
+from gameday.sdk import Cause, Dependent, Latent, Sizes, Why
 
 SHOWN = 250
 """Dependents, and as many latent ones, that one event holds: some 60 kB."""
@@ -74,9 +74,7 @@ def predict(
     grants, no_grants = granted(session, key)
     inventory = take(session, key)
     dependents = (
-        *(_used(row) for row in answer.rows),
-        *grants,
-        *inventory.protected,
+        *merged([*(_used(row) for row in answer.rows), *grants, *inventory.protected]),
         *(Dependent(principal=one, why="this run", detail="its probes") for one in runners),
     )
     unknown = [*_log_unknown(answer), *_last_use(session, key, answer)]
@@ -96,6 +94,27 @@ def predict(
         unknown=tuple(unknown),
         coverage=(*coverage_sentences(answer), *missing),
     )
+
+
+def merged(found: Iterable[Dependent]) -> list[Dependent]:
+    """Each dependent once: who used it outranks who may, and both outrank what is only protected.
+
+    What is left out gives the instance and the further names that it knew to those that stay.
+    """
+    order: tuple[Why, ...] = ("used", "granted", "protected")
+    kept: dict[tuple[str, str, str], Dependent] = {}
+    by_resource: dict[str, list[tuple[str, str, str]]] = {}
+    for one in sorted(found, key=lambda each: order.index(each.why)):
+        name = (one.principal, service_name(one.service), one.resource)
+        same = [name] if name in kept else by_resource.get(one.resource, []) if one.why == "protected" else []
+        for other in same:
+            known = kept[other]
+            also = tuple(dict.fromkeys((*known.also, *one.also)))
+            kept[other] = known.model_copy(update={"instance": known.instance or one.instance, "also": also})
+        if not same:
+            kept[name] = one
+            by_resource.setdefault(one.resource, []).append(name)
+    return list(kept.values())
 
 
 def _used(row: Row) -> Dependent:

@@ -220,6 +220,8 @@ class Control(threading.Thread):
         self._onlookers = Onlookers(target.session, plan.steps, lambda: self._state, self._post, self._clock)
         self._onlookers.start()
         self._keeper.limit(plan.spec.timing)
+        for listener in plan.listeners:
+            self._stream.listen(listener)
         self._stream.emit(plan.prepared)
         self._post(Prepared(self._clock(), plan.spec))
 

@@ -13,6 +13,7 @@ from gameday.machine import Expect, ProbeSpec, Spec, StepSpec, Timing
 from gameday.playbook import GuardUse, Playbook, ProbeUse
 from gameday.sdk import (
     AWS,
+    Exporter,
     Fault,
     InvasiveProbe,
     Part,
@@ -42,6 +43,7 @@ class Plan:
     switches: what the cloud does by itself should everyone be dead; nothing where the playbook does not ask for it.
     steps: the undo steps by id.
     records: the same steps as the journal keeps them, still without the state before.
+    listeners: who needs the run's events to do its part.
     """
 
     spec: Spec
@@ -52,6 +54,7 @@ class Plan:
     steps: Mapping[str, Step]
     records: Mapping[str, StepRecord]
     prepared: RunPrepared
+    listeners: tuple[Exporter, ...] = ()
 
 
 def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finish_with: str) -> Plan:

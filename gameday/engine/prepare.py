@@ -48,6 +48,10 @@ def prepare(
         emit(PreflightChecked(check=check, ok=not why, detail=why or shown))
         if why:
             raise Refused(why)
+    if playbook.blast_radius or not target.stages:
+        from gameday.engine.radius import with_radius  # brings its own engines, which other runs need not load
+
+        plan = with_radius(playbook, plan, target, emit)
     _release_dead_holds(plan, journal)
     return plan
 

@@ -32,6 +32,11 @@ class Stream:
         self._lock = threading.Lock()
         self._listeners = [Listener(exporter) for exporter in exporters]
 
+    def listen(self, exporter: Exporter) -> None:
+        """Hand it every event from now on too."""
+        with self._lock:
+            self._listeners.append(Listener(exporter))
+
     def emit(self, event: AnyEvent) -> None:
         """Append an event."""
         with self._lock:

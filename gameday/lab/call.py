@@ -24,7 +24,7 @@ JSON_TARGETS = {
     "GraniteServiceVersion20100801": "cloudwatch",
     "Logs_20140328": "logs",
 }
-SIGNING_NAMES = {"monitoring": "cloudwatch"}
+SIGNING_NAMES = {"monitoring": "cloudwatch", "tagging": "tag"}
 FORM = "application/x-www-form-urlencoded"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .access import Access, context_of
 from .policy import MalformedError, Request, judge, parse
 from .shapes import Key
-from .wire import Answer, AwsError
+from .wire import Answer, AwsError, json_answer
 from .world import Behaviour, World
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ CRYPTO = frozenset(
         "DisableKeyRotation",
     }
 )
+NO_USE = frozenset({"CreateGrant", "GetPublicKey", "RotateKeyOnDemand", "EnableKeyRotation", "DisableKeyRotation"})
+"""Refused on a key that is off, but no use of it as GetKeyLastUsage counts them."""
 BY_KEY_ONLY = frozenset(
     {
         "EnableKey",
@@ -134,6 +136,7 @@ class Kms:
         Behaviour("kms", "CancelKeyDeletion leaves the key Disabled", "documented"),
         Behaviour("kms", "PutKeyPolicy refuses malformed and lock-out policies", "documented"),
         Behaviour("kms", "others notice a change after kms_propagation, DescribeKey at once", "documented"),
+        Behaviour("kms", "GetKeyLastUsage: the last successful cryptographic call, at once", "invented"),
         Behaviour("kms", "propagation is one fixed delay for all services and principals", "invented"),
         Behaviour("kms", "CancelKeyDeletion on a key that is not pending: message text", "inferred"),
     )
@@ -169,6 +172,12 @@ class Kms:
             raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
         if call.operation == "ScheduleKeyDeletion":
             _check_window(call)
+        return self._own_answer(call, key)
+
+    def _own_answer(self, call: Call, key: Key) -> Answer | None:
+        """What moto has no answer to, or None once it can read the key's name."""
+        if call.operation == "GetKeyLastUsage":
+            return json_answer(self._last_usage(key))
         if call.operation in BY_KEY_ONLY:
             call.set_params({**call.params, "KeyId": key.id})
         return None
@@ -195,6 +204,26 @@ class Kms:
             self._keys.changed(key, call.notes["state"])
         if call.operation == "PutKeyPolicy":
             self._access.policy_changed(key, call.notes["policy"])
+
+    def _last_usage(self, key: Key) -> dict[str, Any]:
+        """The last successful cryptographic call, from the trail; AWS' own record of it lags."""
+        for event in reversed(self._world.trail.events):
+            record = event.record
+            named = any(resource.get("ARN") == key.arn for resource in record.get("resources") or [])
+            if (
+                named
+                and record["eventName"] in CRYPTO
+                and record["eventName"] not in NO_USE
+                and "errorCode" not in record
+            ):
+                usage = {
+                    "Operation": record["eventName"],
+                    "Timestamp": event.time.timestamp(),
+                    "CloudTrailEventId": record["eventID"],
+                    "KmsRequestId": record["requestID"],
+                }
+                return {"KeyId": key.arn, "KeyLastUsage": usage}
+        return {"KeyId": key.arn, "KeyLastUsage": {}}
 
     def _key_of(self, call: Call) -> Key | None:
         name = call.text("KeyId") or call.text("TargetKeyId") or call.text("DestinationKeyId")

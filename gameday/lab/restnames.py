@@ -17,6 +17,8 @@ PATHS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("DELETE", rf"/schedule-groups{NAME}", "DeleteScheduleGroup"),
         ("GET", r"/schedule-groups", "ListScheduleGroups"),
     ),
+    "lambda": (("GET", r"/2015-03-31/functions", "ListFunctions"),),
+    "elasticfilesystem": (("GET", r"/2015-02-01/file-systems", "DescribeFileSystems"),),
     "s3control": (
         ("PUT", r"/v20180820/configuration/publicAccessBlock", "PutAccountPublicAccessBlock"),
         ("GET", r"/v20180820/configuration/publicAccessBlock", "GetAccountPublicAccessBlock"),

@@ -23,6 +23,7 @@ from gameday.playbook._model import (
     StageUse,
     SwitchUse,
 )
+from gameday.playbook._radius import BlastRadius
 from gameday.playbook._schedule import DAYS, Allowed, Freeze, Schedule
 from gameday.playbook._text import Timing
 from gameday.sdk import FAULTS, PROBES, STAGES, Fault, Part, Probe, StageStep
@@ -41,6 +42,7 @@ else:
 __all__ = [
     "DAYS",
     "Allowed",
+    "BlastRadius",
     "Expect",
     "Fails",
     "FaultUse",

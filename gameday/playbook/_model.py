@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from gameday.playbook._radius import BlastRadius
 from gameday.playbook._schedule import Schedule
 from gameday.playbook._text import Timing
 from gameday.sdk import Fault, InvasiveProbe, Phase, Probe, StageStep
@@ -116,6 +117,8 @@ class Playbook:
     guards: Mapping[str, GuardUse]
     faults: tuple[FaultUse, ...]
     timing: Timing
+    blast_radius: BlastRadius | None
+    """None where the file says nothing of it; then the defaults hold on a real account, and nothing on a lab."""
     source: Path
     hash: str
     """SHA-256 of the file's bytes."""

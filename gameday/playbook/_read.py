@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from gameday.errors import PlaybookInvalid
 from gameday.playbook import _checks
 from gameday.playbook._document import MAX_BYTES, BrokenError, Data, Mark, begins, compose, decode
-from gameday.playbook._entries import NOT_YET, Entries, Registries, present
+from gameday.playbook._entries import Entries, Registries, present
 from gameday.playbook._model import Playbook, SwitchUse
 from gameday.playbook._problems import Problems, printed_file
 from gameday.playbook._pydantic import keys, unknown_key, validated
+from gameday.playbook._radius import BlastRadius
 from gameday.playbook._schedule import Schedule
 from gameday.playbook._text import HeadText, PlaybookText, SwitchText, Timing
 from gameday.playbook._variables import Substitution, effective
@@ -21,7 +22,6 @@ from gameday.playbook._variables import Substitution, effective
 if TYPE_CHECKING:
     from gameday.playbook._target import TargetFile
 
-_LATER = {"blast_radius": NOT_YET}
 
 
 def read(
@@ -96,11 +96,12 @@ def _playbook(
     known = keys(PlaybookText)
     for name in sections:
         if name not in known:
-            problems.add((name,), unknown_key(name, known, _LATER), key=True)
+            problems.add((name,), unknown_key(name, known, {}), key=True)
     head = validated(HeadText, {name: sections[name] for name in keys(HeadText) if name in sections}, (), problems)
     stage, probes, guards, faults = entries.stage(), entries.probes(), entries.guards(), entries.faults()
     timing = validated(Timing, present(sections.get("timing", {})), ("timing",), problems)
     schedule = read_schedule(sections.get("schedule"), problems)
+    radius = _radius(sections, problems)
     _checks.whole(sections, problems)
     _checks.faults(faults, problems)
     if timing is not None:
@@ -117,6 +118,7 @@ def _playbook(
         faults=faults,
         timing=timing,
         schedule=schedule,
+        blast_radius=radius,
         source=source,
         hash=hashlib.sha256(raw).hexdigest(),
         dead_man_switch=switch,
@@ -137,3 +139,12 @@ def _switch(sections: Mapping[str, Data], problems: Problems, targets: SwitchTex
         return None
     of = targets or text
     return SwitchUse(of.role, text.margin, of.group, of.dead_letter_queue)
+
+
+def _radius(sections: Mapping[str, Data], problems: Problems) -> BlastRadius | None:
+    """What it says of the blast radius, or None when it says nothing."""
+    if "blast_radius" not in sections:
+        return None
+    if not sections.get("faults"):
+        problems.add(("blast_radius",), "is of what a fault takes away, and the playbook has no faults", key=True)
+    return validated(BlastRadius, present(sections["blast_radius"]), ("blast_radius",), problems)

@@ -77,6 +77,7 @@ def schema(
         **mapping(spelled(texts["Schedule"])),
         "anyOf": [{"required": ["cron"]}, {"required": ["dates"]}],
     }
+    defs |= {"blast_radius": spelled(texts["BlastRadius"]), "AtMost": spelled(texts["AtMost"])}
     sections: tuple[tuple[str, str, str, Mapping[str, type[Part]]], ...] = (
         ("stage", "stage step", "UseText", stages),
         ("probes", "probe", "ProbeText", probes),
@@ -87,6 +88,7 @@ def schema(
     properties["timing"] = {"$ref": "#/$defs/timing"}
     properties["dead_man_switch"] = mapping(spelled(texts["SwitchText"]))
     properties["schedule"] = {"$ref": "#/$defs/schedule"}
+    properties["blast_radius"] = {"$ref": "#/$defs/blast_radius"}
     for section, kind, text, registry in sections:
         spoken = "probe" if kind == "guard" else kind
         parts = {f"{spoken} {uses}": _part(f"{spoken} {uses}", registry[uses]) for uses in registry}

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from gameday.playbook._radius import BlastRadius
 from gameday.playbook._schedule import Schedule
 from gameday.sdk import Duration, Phase
 
@@ -237,3 +238,4 @@ class PlaybookText(HeadText):
         None, description="Put everything back from AWS itself, should runner and watchdog both be dead."
     )
     schedule: Schedule | None = Field(None, description="When gameday schedule runs it.")
+    blast_radius: BlastRadius = Field(BlastRadius(), description="Who may feel it, and what that means for the run.")

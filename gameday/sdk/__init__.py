@@ -61,7 +61,7 @@ from gameday.sdk._registry import (
 )
 from gameday.sdk._words import Closed, Phase, Verdict
 
-_RADIUS = ("Dependent", "Fate", "Gap", "Latent", "Seen", "Sizes")
+_RADIUS = ("Dependent", "Fate", "Gap", "Latent", "Seen", "Sizes", "Why")
 
 if TYPE_CHECKING:
     from gameday.sdk._events import (
@@ -83,9 +83,9 @@ if TYPE_CHECKING:
         PreflightChecked,
         ProbeFacts,
         ProbeObserved,
-        RoleFacts,
         RadiusObserved,
         RadiusPredicted,
+        RoleFacts,
         RollbackFinished,
         RollbackStarted,
         RunAbandoned,
@@ -109,7 +109,7 @@ if TYPE_CHECKING:
         first_broken,
         seal,
     )
-    from gameday.sdk._radius import Dependent, Fate, Gap, Latent, Seen, Sizes
+    from gameday.sdk._radius import Dependent, Fate, Gap, Latent, Seen, Sizes, Why
 else:
 
     def __getattr__(name: str) -> object:
@@ -209,6 +209,7 @@ __all__ = [
     "Verdict",
     "WatchdogArmed",
     "WatchdogLost",
+    "Why",
     "chain_is_whole",
     "classify",
     "first_broken",

@@ -1,0 +1,67 @@
+"""When a run took a key away and put it back, from the run's own events; and which calls were its own."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gameday.sdk import Exporter, ProbeObserved, Sealed, StepClosed, StepInjected, UndoTried
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is known so far.
+
+    Parameters
+    ----------
+    off, on: when the first inject was asked for, and when the last undo was answered; by this machine's clock.
+    off_request, on_request: the request ids of those calls, or ``""``.
+    requests: the request ids of gameday's own calls.
+    """
+
+    off: datetime | None = None
+    on: datetime | None = None
+    off_request: str = ""
+    on_request: str = ""
+    requests: frozenset[str] = frozenset()
+
+
+class FaultWindow(Exporter):
+    """A fold over a run's events.
+
+    Parameters
+    ----------
+    steps: the ids of the undo steps that take the key away.
+    """
+
+    def __init__(self, steps: frozenset[str]) -> None:
+        self._steps, self._moments = steps, Moments()
+        self._lock = threading.Lock()
+
+    @property
+    def moments(self) -> Moments:
+        """What is known now; may be asked from any thread."""
+        with self._lock:
+            return self._moments
+
+    def consume(self, sealed: Sealed) -> None:
+        """Take the next event."""
+        with self._lock:
+            self._take(sealed)
+
+    def _take(self, sealed: Sealed) -> None:
+        event, at, known = sealed.event, datetime.fromisoformat(sealed.at), self._moments
+        if isinstance(event, ProbeObserved):
+            known = replace(known, requests=known.requests | {event.observation.request_id})
+        elif not isinstance(event, StepInjected | UndoTried | StepClosed) or event.step not in self._steps:
+            return
+        elif isinstance(event, StepInjected):
+            asked = at - timedelta(seconds=max(0.0, event.answered - event.asked))
+            if known.off is None:
+                known = replace(known, off=asked, off_request=event.request_id)
+        elif isinstance(event, StepClosed):
+            known = replace(known, on=known.on or at)
+        elif event.ok and known.off is not None:
+            known = replace(known, on=at, on_request=event.request_id)
+        self._moments = replace(known, requests=known.requests - {""})
