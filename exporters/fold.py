@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
 from exporters.parts import KeyView, ProbeView, RollbackView, StepView
+from exporters.radius import RadiusView
 from gameday.sdk import (
     Event,
     ExpectationBroken,
@@ -26,6 +27,8 @@ from gameday.sdk import (
     PhaseEntered,
     PreflightChecked,
     ProbeObserved,
+    RadiusObserved,
+    RadiusPredicted,
     RollbackFinished,
     RollbackStarted,
     RunAbandoned,
@@ -90,6 +93,8 @@ class RunView:
     """Who decided that everything stays as it is, and why."""
     watchdog: WatchdogArmed | WatchdogLost | None = None
     """What was last heard of the second line of defence."""
+    radius: dict[str, RadiusView] = field(default_factory=dict)
+    """The blast radius of each key that the run takes away."""
     finished: RunFinished | None = None
     finished_later: bool = False
     """A rollback that was incomplete when the run ended has been completed since."""
@@ -296,6 +301,15 @@ class RunView:
     @_take.register
     def _(self, event: Interruption) -> None:
         self.interruptions.append(event)
+
+    @_take.register
+    def _(self, event: RadiusPredicted) -> None:
+        self.radius[event.key] = RadiusView(event)
+
+    @_take.register
+    def _(self, event: RadiusObserved) -> None:
+        if event.key in self.radius:
+            self.radius[event.key].observed = event
 
     @_take.register
     def _(self, event: Note) -> None:

@@ -63,7 +63,7 @@ def frame(view: RunView, now: float, width: int, height: int) -> list[Text]:
     ]
     sections = [section for section in _sections(view, now, width) if section.rows]
     following = _next(view)
-    foot = _others(view)
+    foot = [*_radius_lines(view), *_others(view)]
     foot += [Text.assemble(("NEXT    ", "dim"), following)] if following else []
     lines = _stack(head, sections, foot, height)
     for line in lines:
@@ -230,6 +230,15 @@ def _others(view: RunView) -> list[Text]:
 def _check(name: str, detail: str, *, ok: bool) -> Text:
     mark = ("  \N{CHECK MARK} ", "green") if ok else ("  \N{MULTIPLICATION X} ", "bold red")
     return Text.assemble(mark, clean(name), (f"  {fit(clean(detail), 200)}" if detail else "", "dim" if ok else "red"))
+
+
+def _radius_lines(view: RunView) -> list[Text]:
+    """Who was expected to feel it, and what CloudTrail says of them so far."""
+    dark = sum(probe.time_to_effect is not None for probe in view.probes.values())
+    return [
+        Text.assemble(("RADIUS  ", "dim"), (one.line(dark), "red" if one.unexpected else ""))
+        for one in view.radius.values()
+    ]
 
 
 def _next(view: RunView) -> str:

@@ -25,6 +25,7 @@ from gameday.sdk import (
     PhaseEntered,
     PreflightChecked,
     ProbeObserved,
+    RadiusObserved,
     RollbackFinished,
     RollbackStarted,
     RunAbandoned,
@@ -210,6 +211,11 @@ class PlainLines(Exporter):
     @_line.register
     def _(self, event: RunAbandoned) -> str:
         return f"ABANDONED, nothing is undone any more: {clean(event.why)}"
+
+    @_line.register
+    def _(self, event: RadiusObserved) -> str:
+        radius = self._view.radius.get(event.key)
+        return f"radius of {clean(short(event.key))}: {radius.line(0)}" if radius else ""
 
     @_line.register
     def _(self, event: Note) -> str:

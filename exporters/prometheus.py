@@ -42,6 +42,8 @@ from gameday.sdk import (
     PhaseEntered,
     ProbeFacts,
     ProbeObserved,
+    RadiusObserved,
+    RadiusPredicted,
     RollbackFinished,
     RunFinished,
     RunPrepared,
@@ -296,6 +298,25 @@ class Metrics(Exporter):
         ):
             if interval is not None:
                 _bounds(self._families.gauge(family), playbook, clean(event.probe), interval)
+
+    @_count.register
+    def _(self, event: RadiusPredicted, view: RunView, playbook: str, wall: float) -> None:
+        gauge = self._families.gauge("radius_predicted")
+        said = [one.predicted for one in view.radius.values()]
+        for name in ("dependents", "principals", "services", "resources"):
+            gauge.labels(playbook, name).set(sum(getattr(one.sizes, name) for one in said))
+        gauge.labels(playbook, "latent").set(sum(len(one.latent) for one in said))
+        gauge.labels(playbook, "unknown").set(sum(len(one.unknown) for one in said))
+        for family in ("radius_observed", "radius_refused_calls"):  # of the run before
+            self._families.gauge(family).remove_by_labels({"playbook": playbook})
+
+    @_count.register
+    def _(self, event: RadiusObserved, view: RunView, playbook: str, wall: float) -> None:
+        seen = [one.observed for one in view.radius.values() if one.observed is not None]
+        for fate in event.counts:
+            gauge = self._families.gauge("radius_observed")
+            gauge.labels(playbook, fate).set(sum(one.counts.get(fate, 0) for one in seen))
+        self._families.gauge("radius_refused_calls").labels(playbook).set(sum(one.refused for one in seen))
 
     @_count.register
     def _(self, event: LeakSeen, view: RunView, playbook: str, wall: float) -> None:

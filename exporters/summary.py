@@ -130,6 +130,9 @@ def _facts(view: RunView, width: int) -> list[Text]:
     lines = [_labelled("rollback", _rollback(view))] if view.rollback is not None else []
     lines += [_labelled(label, text) for label, text in map(_closed, view.steps.values()) if text]
     lines += [_labelled("others", deed(change)) for change in view.others[-_RECORDS:]]
+    for radius in view.radius.values():
+        told = list(radius.story())
+        lines += [_labelled("" if number else "radius", text) for number, text in enumerate(told)]
     records = [record for probe in view.probes.values() for record in probe.records.values()]
     for record in records[:_RECORDS]:
         lines += _evidence(record, width)

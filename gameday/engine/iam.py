@@ -35,12 +35,20 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
     for name, part in plan.probes.items():
         role = plan.identities.get(name)  # what the probe does is then for that role to be allowed
         run += [("sts:AssumeRole", (role,))] if role else [(a, scope.of(a, part)) for a in part.permissions]
+    if any(":kms:" in record.resource for record in plan.records.values() if not record.probe):
+        run += [(action, ANYTHING) for action in _radius_calls()]
     back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     back += _changes(plan, scope, inject=False)
     made = {"run": _policy([*run, *_changes(plan, scope)]), "rollback": _policy(back)}
     if plan.switches:
         made["dead_man_switch"] = _policy([(s.call.permission, (s.about,)) for s in plan.switches])
     return made
+
+
+def _radius_calls() -> tuple[str, ...]:
+    from gameday.engine.radius import NEEDED  # with its engines, which a run without it need not load
+
+    return NEEDED
 
 
 def denied(plan: Plan, aws: AWS, caller: str, *, only_undo: bool = False) -> list[str]:

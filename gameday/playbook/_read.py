@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gameday.playbook._target import TargetFile
 
 
-
 def read(
     path: Path,
     variables: Mapping[str, str],

@@ -15,13 +15,16 @@ from gameday.sdk import (
     AnyEvent,
     Cause,
     Closed,
+    Dependent,
     ExpectationBroken,
     ExpectationMet,
+    Gap,
     GuardBreached,
     HoldReleased,
     HoldTaken,
     Interruption,
     Interval,
+    Latent,
     LeakSeen,
     Observation,
     Phase,
@@ -29,12 +32,16 @@ from gameday.sdk import (
     PreflightChecked,
     ProbeFacts,
     ProbeObserved,
+    RadiusObserved,
+    RadiusPredicted,
     RollbackFinished,
     RollbackStarted,
     RunFinished,
     RunPrepared,
     RunStarted,
     Sealed,
+    Seen,
+    Sizes,
     Staged,
     StepClosed,
     StepFacts,
@@ -299,6 +306,55 @@ def passed() -> list[Sealed]:
     return run.finish(
         Verdict.PASSED, 0, "With the key disabled 3 probes went dark within 32 s, and all came back within 38 s."
     )
+
+
+def surprised() -> list[Sealed]:
+    """Somebody was refused whom nobody predicted."""
+    run = Recorder()
+    used = Dependent(principal="arn:aws:iam::123456789012:role/app", service="s3.amazonaws.com", why="used", uses=7)
+    volume = Latent(service="ec2.amazonaws.com", resource="vol-0123 of i-0123", when="works on while i-0123 runs")
+    at = "2026-11-23T10:00:00Z"
+    run.emit(
+        RadiusPredicted(
+            key=KEY,
+            since=at,
+            until=at,
+            sizes=Sizes(dependents=4, principals=2, services=2, resources=3, uses=7),
+            dependents=(used,),
+            latent=(volume,),
+            unknown=("the key's grants could not be listed: kms:ListGrants not permitted",),
+        )
+    )
+    run.prepare()
+    run.baseline()
+    run.inject()
+    run.goes_dark()
+    run.refuses_to_boot()
+    run.roll_back()
+    run.recover()
+    run.evidence()
+    mallory = Seen(
+        fate="unexpected",
+        principal="arn:aws:iam::123456789012:role/mallory",
+        service="s3.amazonaws.com",
+        refused=3,
+        first_refused=at,
+        effect=Gap(after=1, by=2),
+        recover=Gap(after=0, by=4),
+    )
+    run.emit(
+        RadiusObserved(
+            key=KEY,
+            at=run.at,
+            off=at,
+            on=at,
+            counts={"as predicted": 1, "unexpected": 1, "spared": 0, "silent": 2},
+            refused=5,
+            own=9,
+            seen=(mallory,),
+        )
+    )
+    return run.finish(Verdict.FAILED, 1, "An expectation did not hold: 1 refused that nobody predicted.")
 
 
 def failed() -> list[Sealed]:

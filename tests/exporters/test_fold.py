@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from rich.console import Console
 
 from exporters.fold import RunView
@@ -27,6 +28,8 @@ from gameday.sdk import (
     StepClosed,
     StepIntended,
     Verdict,
+    _events,
+    _radius,
     chain_is_whole,
 )
 
@@ -181,8 +184,9 @@ st.register_type_strategy(
 
 def kinds() -> st.SearchStrategy[AnyEvent]:
     """Any event with any values that its types allow, names that meet one another among them."""
-    for kind in AnyEvent.__args__:
-        kind.model_rebuild()  # events are built when first used; Hypothesis reads their signatures before that
+    for model in [*vars(_events).values(), *vars(_radius).values()]:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model.model_rebuild()  # events are built when first used; Hypothesis reads their signatures before that
     made = [st.builds(kind) for kind in AnyEvent.__args__]
     named = [
         st.builds(kind, **{field: names for field in ("probe", "step", "guard") if field in kind.model_fields})

@@ -27,7 +27,7 @@ from exporters.prometheus_push import Push
 from gameday.errors import Refused
 from gameday.sdk import Cause, Observation, Phase, PhaseEntered, RunFinished, RunStarted, Sealed, StepIntended, seal
 
-from .recorded import RUNS, Recorder, aborted, incomplete, passed
+from .recorded import RUNS, Recorder, aborted, incomplete, passed, surprised
 
 PROMTOOL = shutil.which("promtool")
 DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
@@ -79,7 +79,7 @@ def watch() -> Metrics:
 
 
 def test_each_documented_metric_is_exported_and_each_exported_one_documented() -> None:
-    seen = {**exported(of(*(make() for make in RUNS.values()), passed())), **exported(watch())}
+    seen = {**exported(of(*(make() for make in RUNS.values()), passed(), surprised())), **exported(watch())}
     assert seen == documented()
 
 
