@@ -170,6 +170,7 @@ FAMILIES = (
         _BOOK,
         "Changes by others to what a run held, as CloudTrail or a read showed them.",
     ),
+    Family(
         "radius_predicted",
         "gauge",
         (*_BOOK, "of"),
