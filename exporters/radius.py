@@ -64,7 +64,7 @@ class RadiusView:
 
 
 def _seen(one: Seen) -> str:
-    who = clean(f"{short(one.principal)} through {one.service.removesuffix('.amazonaws.com')}")
+    who = clean(f"{short(one.principal)} through {one.service.removesuffix('.amazonaws.com') or 'AWS'}")
     what = clean(f" for {short(one.resource)}") if one.resource else ""
     times = [f"refused {count(one.refused, 'time')}"]
     times += [f"after {_gap(one.effect)}"] if one.effect else []

@@ -138,7 +138,16 @@ def _who(use: Use, behind: Behind | None) -> Who:
         if re.fullmatch(r"i-[0-9a-f]{8,17}", behind.resource):
             instance = instance or behind.resource
         resource = resource or behind.resource
-    return use.principal, use.service, resource, instance
+    return use.principal, _service(use), resource, instance
+
+
+def _service(use: Use) -> str:
+    """The service, or ``""`` where one called that does not say which.
+
+    S3 calls as ``AWS Internal``, and a denied call of its has no encryption context that would tell.
+    """
+    hidden = {"AWS Internal", "internal.amazonaws.com"} & {use.user_agent, use.source_ip}
+    return "" if use.service == "direct" and hidden else use.service
 
 
 def fits(one: Dependent, who: Who) -> bool:
@@ -172,7 +181,7 @@ def _id(resource: str) -> str:
 def _refused_one(who: Who, group: _Group, predicted: Sequence[Dependent], worked: Sequence[Use], away: Away) -> Seen:
     principal, service, resource, instance = who
     first, last = group.refused[0], group.refused[-1]
-    mine = [use for use in worked if (use.principal, use.service) == (principal, service) and _may_be(use, who)]
+    mine = [use for use in worked if use.principal == principal and service in ("", use.service) and _may_be(use, who)]
     before = [use.time for use in mine if use.time <= first.time]
     after = next((use.time for use in mine if use.time >= last.time and use.time >= (away.on or last.time)), None)
     return Seen(

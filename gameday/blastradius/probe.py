@@ -207,7 +207,7 @@ def _unknown(answer: Answer) -> tuple[str, ...]:
 def surprise(unexpected: Sequence[Seen]) -> str:
     """Who was refused whom nobody predicted, in a sentence."""
     named = [
-        f"{one.principal} through {one.service}" + (f" for {one.resource}" if one.resource else "")
+        f"{one.principal} through {one.service or 'an AWS service'}" + (f" for {one.resource}" if one.resource else "")
         for one in unexpected[:5]
     ]
     more = f" and {len(unexpected) - 5} more" if len(unexpected) > 5 else ""

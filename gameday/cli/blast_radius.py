@@ -145,6 +145,10 @@ def _engine(asked: Asked, session: Session | None) -> Engine:
 
 
 def _of_aws(asked: Asked, session: Session) -> Engine:
+    if asked.source == "lookup":
+        from gameday.blastradius.lookup import Lookup
+
+        return Embedded(Lookup((session,), budget=timedelta(days=1)))  # it is the reader who decides when to stop
     if asked.source.startswith("s3://"):
         from gameday.blastradius import BucketSource
 

@@ -15,7 +15,8 @@ CAUGHT = [
     "bad-name", "blast-radius", "every-and-once", "expect-causes", "expect-nothing", "expect-phases",
     "expect-wrong-shape", "fault-keys", "guard-fails", "guard-keys", "many", "names", "no-name", "nothing-to-do",
     "once-wrong", "parameters-missing", "parameters-of-the-wrong-type", "parameters-unknown", "probe-keys",
-    "timing-keys", "unknown-keys", "unknown-parts", "uses-missing", "uses-wrong-shape", "with-wrong-shape", "wrong-shapes",
+    "timing-keys", "unknown-keys", "unknown-parts", "uses-missing", "uses-wrong-shape", "with-wrong-shape",
+    "wrong-shapes",
 ]  # fmt: skip
 
 

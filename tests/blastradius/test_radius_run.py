@@ -1,0 +1,185 @@
+"""The blast radius of whole runs, on the lab: three principals, forty resources, and one who came later."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from gameday.lab import LabProcess, start
+
+GAMEDAY = [sys.executable, "-c", "from gameday.cli import main; main()"]
+USERS = ("alice", "bob", "carol")
+PLAYBOOK = """\
+playbook: forty
+vars: {key: alias/forty}
+stage:
+  - uses: ec2.instance
+    with: {name: forty, root_volume_key: "${key}"}
+probes:
+  use-key:
+    uses: kms.use
+    with: {key: "${key}"}
+    every: 200ms
+    expect: {baseline: ok, fault: key_disabled, recovery: ok}
+faults:
+  - uses: kms.disable_key
+    with: {key: "${key}"}
+timing: {hold: 2s, evidence_within: 60s, settle: 1s}
+blast_radius: BLAST
+"""
+
+
+def client(lab: LabProcess, service: str, keys: tuple[str, str] = ("test", "test")) -> Any:
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=lab.url,
+        region_name="us-east-1",
+        aws_access_key_id=keys[0],
+        aws_secret_access_key=keys[1],
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+
+
+def user(lab: LabProcess, name: str) -> tuple[str, str]:
+    iam = client(lab, "iam")
+    iam.create_user(UserName=name)
+    allow = {"Effect": "Allow", "Action": ["s3:*", "kms:*"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=document)
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return made["AccessKeyId"], made["SecretAccessKey"]
+
+
+class Scene:
+    """A lab in which three users have read forty objects, and a fourth who has not."""
+
+    def __init__(self, lab: LabProcess, folder: Path) -> None:
+        self.lab, self.folder = lab, folder
+        self.keys = {name: user(lab, name) for name in (*USERS, "mallory")}
+        kms, s3 = client(lab, "kms"), client(lab, "s3")
+        self.key = kms.create_key()["KeyMetadata"]["Arn"]
+        kms.create_alias(AliasName="alias/forty", TargetKeyId=self.key)
+        s3.create_bucket(Bucket="forty")
+        for number in range(40):
+            s3.put_object(
+                Bucket="forty", Key=f"{number}", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=self.key
+            )
+            self.read(USERS[number % 3], number)
+
+    def read(self, who: str, number: int) -> str:
+        try:
+            client(self.lab, "s3", self.keys[who]).get_object(Bucket="forty", Key=f"{number}")["Body"].read()
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "ok"
+
+    def run(
+        self, blast: str, while_off: Callable[[], None] = lambda: None, *more: str
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Run the playbook; ``while_off`` is called once while the key is off."""
+        book = self.folder / "forty.yaml"
+        book.write_text(PLAYBOOK.replace("BLAST", blast))
+        where = more or ("--target", f"lab={self.lab.url}")
+        command = [*GAMEDAY, "run", str(book), *where, "--json", "--journal", str(self.folder / "journal.db")]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        events: list[dict[str, Any]] = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)["event"]
+            events.append(event)
+            if event["kind"] == "expectation_met" and event["phase"] == "fault":
+                while_off()
+        return process.wait(60), events
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with start("instant") as lab:
+        yield Scene(lab, tmp_path_factory.mktemp("radius"))
+
+
+def only(events: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = [event for event in events if event["kind"] == kind]
+    return found
+
+
+def why(events: list[dict[str, Any]]) -> str:
+    return str(events[-1]["story"])
+
+
+def test_who_came_after_the_look_back_fails_the_run_and_is_expected_in_the_next(scene: Scene) -> None:
+    refused: list[str] = []
+
+    def reads() -> None:
+        refused.extend(scene.read(name, number) for number, name in enumerate((*USERS, "mallory")))
+
+    code, events = scene.run("{at_most: {resources: 50}}", reads)
+    assert refused == ["KMS.DisabledException"] * 4
+    predicted, observed = only(events, "radius_predicted"), only(events, "radius_observed")
+    objects = {one["resource"] for one in predicted["dependents"] if one["resource"].startswith("arn:aws:s3:::forty/")}
+    assert len(objects) == 40
+    users = {one["principal"].rpartition("/")[2] for one in predicted["dependents"] if ":user/" in one["principal"]}
+    assert users == set(USERS)
+    (volume,) = [one for one in predicted["latent"] if one["service"] == "ec2.amazonaws.com"]
+    assert volume["resource"].startswith("vol-") and "does not start again" in volume["when"]
+    seen = {one["principal"].rpartition("/")[2]: one for one in observed["seen"] if one["refused"]}
+    assert {name: one["fate"] for name, one in seen.items()} == {
+        **dict.fromkeys(USERS, "as predicted"),
+        "mallory": "unexpected",
+    }
+    assert observed["own"] > 0 and observed["refused"] == 4
+    assert all(one["effect"]["by"] <= 30 for one in seen.values())
+    assert code == 1 and "mallory" in why(events)
+
+    assert scene.read("mallory", 3) == "ok"  # so that the next look-back has her
+    code, events = scene.run("{allow_services: [s3, kms, ec2]}", reads)
+    assert [one for one in only(events, "radius_observed")["seen"] if one["fate"] == "unexpected"] == []
+    assert code == 0, why(events)
+    gameday_show = [*GAMEDAY, "show", "--journal", str(scene.folder / "journal.db"), run_of(scene)]
+    told = subprocess.run(gameday_show, capture_output=True, text=True).stdout
+    assert "0 unexpected" in told and "latent: vol-" in told
+
+
+def run_of(scene: Scene) -> str:
+    history = [*GAMEDAY, "history", "--journal", str(scene.folder / "journal.db")]
+    return subprocess.run(history, capture_output=True, text=True).stdout.split()[0]
+
+
+def test_what_the_playbook_does_not_allow_is_refused_before_anything_is_touched(scene: Scene) -> None:
+    code, events = scene.run("{at_most: {resources: 10}, allow_roles: [user/alice, bob]}")
+    assert code == 5
+    assert all(word in why(events) for word in ("user/carol", "may not depend on the key", "at most 10 may"))
+    assert not [event for event in events if event["kind"] == "hold_taken"]
+
+
+def test_what_cannot_be_known_is_refused_where_it_must_be_known_and_said_elsewhere(scene: Scene) -> None:
+    control = scene.lab.control
+    control.trouble("refuse", "sqs", "ListQueues")
+    control.trouble("refuse", "dynamodb", "ListTables")
+    control.trouble("throttle", "cloudtrail", "LookupEvents", times=1)
+    try:
+        code, events = scene.run("{unknown: refuse}")
+    finally:
+        control.clear_trouble()
+    assert code == 5
+    assert "dynamodb:ListTables not permitted" in why(events) and "sqs" not in why(events)
+    coverage = " ".join(only(events, "radius_predicted")["coverage"])
+    assert "sqs:ListQueues not permitted" in coverage and "slow down 1 time" in coverage
+
+
+def test_lookup_from_the_command_line_tells_the_same_users(scene: Scene) -> None:
+    command = [*GAMEDAY, "blast-radius", "alias/forty", "--target", f"lab={scene.lab.url}", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    by_user = {row["principal"].rpartition("/")[2] for row in answer["rows"] if ":user/" in row["principal"]}
+    assert set(USERS) <= by_user and answer["key"] == scene.key
