@@ -100,12 +100,24 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
     _print_looks(plan)
     limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
     click.echo(f"limits  {limits}")
-    why = refusals(playbook, plan, target, journal)
+    why = [*refusals(playbook, plan, target, journal), *_print_radius(playbook, plan, target)]
     for reason in why:
         click.echo(f"REFUSED {reason}")
     if why:
         raise Refused(f"preflight would refuse this run for {len(why)} reason{'s' if len(why) > 1 else ''}")
     click.echo("ready   preflight found nothing that it would refuse; gameday drill proves the undo too")
+
+
+def _print_radius(playbook: Playbook, plan: Plan, target: Target) -> list[str]:
+    """Print who is expected to feel it; returns why preflight would refuse a run for it."""
+    if playbook.blast_radius is None and target.stages:
+        return []
+    from gameday.engine.radius import foreseen  # brings engines of its own, which other plans need not load
+
+    found = foreseen(playbook, plan, target)
+    for key, words, _ in found:
+        click.echo(f"radius  {key}: {words}")
+    return [f"the blast radius of {key} is not what the playbook allows: {why}" for key, _, why in found if why]
 
 
 def _print_changes(plan: Plan) -> None:
