@@ -7,6 +7,7 @@ from typing import cast
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
 
+from gameday.errors import Interrupted
 from gameday.journal import schema
 from gameday.journal.database import Database, iso
 from gameday.journal.owner import Owner
@@ -49,10 +50,16 @@ class DueTimes:
         """Settle a due time for which nothing is run; whether nobody had claimed it before."""
         return self._first(schedule, due, owner, "", outcome=outcome, detail=detail)
 
-    def begin(self, schedule: str, due: datetime, limit: int) -> str:
-        """Note that a claimed due time's game day begins; or why it may not, with no more than ``limit`` under way."""
+    def begin(self, schedule: str, due: datetime, owner: Owner, limit: int) -> str:
+        """Note that a claimed due time's game day begins; or why it may not, with no more than ``limit`` under way.
+
+        Raises Interrupted when another daemon has taken it over meanwhile.
+        """
         table = schema.due
         with self._database.writing(alone=True) as db:
+            ours = (*self._mine(schedule, iso(due)), table.c.outcome.is_(None))
+            if db.execute(select(table.c.claimed_by).where(*ours)).scalar() != owner.model_dump_json():
+                raise Interrupted("another daemon has taken this due time over")
             under_way = (table.c.outcome.is_(None), table.c.began_at.is_not(None))
             others = db.execute(select(table.c.schedule, table.c.run).where(*under_way)).all()
             for other, run in others:

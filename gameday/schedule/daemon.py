@@ -18,7 +18,7 @@ from types import FrameType
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from gameday.errors import JournalError
-from gameday.journal import Owner
+from gameday.journal import DueRecord, Owner
 from gameday.journal.due import DueTimes
 from gameday.journal.sql import SqlJournal
 from gameday.schedule.calendar import begins, due_after
@@ -64,7 +64,7 @@ class Daemon:
     def __init__(self, entries: Entries, journal: SqlJournal, launcher: Launcher, settings: Settings) -> None:
         self._source, self._journal, self._launcher, self._settings = entries, journal, launcher, settings
         self._times, self._owner, self._numbers = DueTimes(journal.database), Owner.this(), Numbers()
-        self._patrol = Patrol(journal, self._times, launcher, self._owner, self._numbers)
+        self._patrol = Patrol(journal, self._times, launcher, self._owner, self._numbers, self._resume)
         self._clock = BackgroundScheduler(timezone=UTC)
         self._entries: Mapping[str, Entry] = {}
         self._dealing = threading.Lock()
@@ -168,6 +168,7 @@ class Daemon:
             run,
             self._times,
             self._launcher,
+            owner=self._owner,
             limit=self._settings.limit,
             stop=self._stop,
             settled=self._settled,
@@ -176,9 +177,20 @@ class Daemon:
         self._numbers.running.set(len(self._occasions))
         occasion.start()
 
+    def _resume(self, record: DueRecord) -> bool:
+        """Run what a daemon that died had claimed and not begun, while it is not too late; whether it is dealt with."""
+        entry, due = self._entries.get(record.schedule), datetime.fromisoformat(record.due_at)
+        if entry is None or self._stop.now.is_set() or self._times.now() > entry.latest(due):
+            return False
+        if self._times.take_over(record, self._owner):
+            log.warning("%s: due %s is taken over from %s", entry.name, utc(due), record.claimed_by)
+            self._begin(entry, due, record.run)
+        return True
+
     def _settled(self, occasion: Occasion, outcome: str, code: int | None, _detail: str) -> None:
         name = occasion.entry.name
-        self._numbers.due.labels(name, outcome).inc()
+        if outcome:
+            self._numbers.due.labels(name, outcome).inc()
         if code is not None:
             self._numbers.exit.labels(name).set(code)
             self._numbers.last.labels(name).set(time.time())

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from gameday.schedule.entries import Entry
 
-PROGRAM = (sys.executable, "-c", "from gameday.cli import main; main()")
+PROGRAM = (sys.executable, "-P", "-c", "from gameday.cli import main; main()")
+"""-P: a folder named gameday in the working directory must not be taken for the package."""
 OUTCOMES = {0: "passed", 1: "failed", 2: "invalid", 3: "aborted", 4: "inconclusive", 5: "refused", 9: "incomplete"}
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from gameday.errors import Interrupted, JournalError
+from gameday.journal import Owner
 from gameday.journal.due import DueTimes
 from gameday.schedule.entries import ON_TIME, Entry
 from gameday.schedule.launch import Launcher, outcome_of
@@ -52,6 +53,7 @@ class Occasion(threading.Thread):
         times: DueTimes,
         launcher: Launcher,
         *,
+        owner: Owner,
         limit: int,
         stop: Stop,
         settled: Callable[[Occasion, str, int | None, str], None],
@@ -59,7 +61,7 @@ class Occasion(threading.Thread):
         super().__init__(name=f"{entry.name} {run}", daemon=True)
         self.entry, self.due, self.run_id = entry, due, run
         self._times, self._launcher, self._limit, self._asked, self._settled = times, launcher, limit, stop, settled
-        self._beaten = time.monotonic()
+        self._owner, self._beaten = owner, time.monotonic()
 
     def run(self) -> None:
         """From the claim to the outcome."""
@@ -69,6 +71,10 @@ class Occasion(threading.Thread):
             if not outcome:
                 code = self._wait(self._launcher.run(self.entry, self.run_id))
                 outcome, detail = outcome_of(code), self._launcher.last_words(self.run_id)
+        except Interrupted as error:  # the other daemon settles it
+            log.warning("%s: due %s: %s", self.entry.name, utc(self.due), error)
+            self._settled(self, "", None, "")
+            return
         except Exception as error:  # whatever it is, the due time must not stay without an outcome
             log.exception("%s: the game day of %s could not be started", self.entry.name, utc(self.due))
             outcome, detail = "bug", f"{type(error).__name__}: {error}"
@@ -86,7 +92,7 @@ class Occasion(threading.Thread):
                 return "missed", f"it could not begin before {utc(now)}"
             if why := why_not(schedule, now, self.entry.longest):
                 return "refused", why
-            why = self._patiently(lambda: self._times.begin(self.entry.id, self.due, self._limit))
+            why = self._patiently(lambda: self._times.begin(self.entry.id, self.due, self._owner, self._limit))
             if not why:
                 return "", ""
             if schedule.when_busy == "skip":

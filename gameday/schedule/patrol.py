@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from gameday.journal import DueRecord, Owner, RunRecord
@@ -27,10 +28,16 @@ class Patrol:
     """
 
     def __init__(
-        self, journal: SqlJournal, times: DueTimes, launcher: Launcher, owner: Owner, numbers: Numbers
+        self,
+        journal: SqlJournal,
+        times: DueTimes,
+        launcher: Launcher,
+        owner: Owner,
+        numbers: Numbers,
+        resume: Callable[[DueRecord], bool],
     ) -> None:
         self._journal, self._times, self._launcher = journal, times, launcher
-        self._owner, self._numbers = owner, numbers
+        self._owner, self._numbers, self._resume = owner, numbers, resume
         self._tried: dict[str, float] = {}
 
     def look(self) -> None:
@@ -74,6 +81,8 @@ class Patrol:
 
     def _settle(self, record: DueRecord) -> None:
         run = self._journal.known(record.run)
+        if run is None and record.began_at is None and self._resume(record):
+            return
         if run is None:
             gone = f"claimed by {record.claimed_by}, which died before the run began"
             if self._times.give_up(record, "missed", gone):
