@@ -9,12 +9,13 @@ from gameday.errors import Refused
 from gameday.sdk import AWS, Answer, Cause, Fault, Part, Ref, RefKind
 
 if TYPE_CHECKING:
-    from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
+    from types_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef, VolumeTypeDef
     from types_boto3_kms.type_defs import KeyMetadataTypeDef
 
 P = TypeVar("P", bound=Part)
 
 _GONE = ("terminated", "shutting-down")
+_DELETED = ("deleting", "deleted")
 
 
 def pin(part: P, aws: AWS, known: dict[str, str]) -> P:
@@ -33,7 +34,7 @@ def pin(part: P, aws: AWS, known: dict[str, str]) -> P:
             pinned[name] = _recall(value, known)
             continue
         if value not in known:
-            known[value] = _key(value, aws) if kinds[0] is RefKind.KEY else _instance(value, aws)
+            known[value] = _RESOLVE[kinds[0]](value, aws)
         pinned[name] = known[value]
         if kinds[0] is RefKind.KEY and isinstance(part, Fault):
             _refuse_foreign(value, known[value], aws)
@@ -93,11 +94,35 @@ def _instance(value: str, aws: AWS) -> str:
     return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:instance/{alive[0]}"
 
 
+def _volume(value: str, aws: AWS) -> str:
+    volume_id = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
+    region = _region_of(value)
+    if region not in ("", aws.region):
+        raise Refused(f"volume {value} is in {region}, but this run is in {aws.region}: name one of that Region")
+    by_id = bool(re.fullmatch(r"vol-[0-9a-f]{8,17}", volume_id))
+    found: list[VolumeTypeDef] = []
+    with aws.answering() as answer:
+        pages = aws.client("ec2").get_paginator("describe_volumes")
+        wanted = pages.paginate(VolumeIds=[volume_id]) if by_id else pages.paginate(Filters=[_named(value)])
+        found = [each for page in wanted for each in page["Volumes"]]
+    if not answer.ok:
+        raise Refused(_why("volume", value, aws, answer))
+    there = [each["VolumeId"] for each in found if each["State"] not in _DELETED and _is(each, value, by_id)]
+    if not there:
+        raise Refused(_missing("volume", value, aws))
+    if len(there) > 1:
+        raise Refused(f"{len(there)} volumes are named {value} in {_where(aws)} ({', '.join(there)}): name one by id")
+    return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:volume/{there[0]}"
+
+
+_RESOLVE = {RefKind.KEY: _key, RefKind.INSTANCE: _instance, RefKind.VOLUME: _volume}
+
+
 def _named(value: str) -> FilterTypeDef:
     return {"Name": "tag:Name", "Values": [value]}
 
 
-def _is(instance: InstanceTypeDef, value: str, by_id: bool) -> bool:
+def _is(instance: InstanceTypeDef | VolumeTypeDef, value: str, by_id: bool) -> bool:
     """EC2's filters read ``*`` and ``?`` as wildcards; a name means itself."""
     return by_id or any(tag["Key"] == "Name" and tag["Value"] == value for tag in instance.get("Tags", []))
 

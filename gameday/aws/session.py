@@ -334,7 +334,7 @@ class Session:
         if changing:
             # before-send is the last thing before the socket: credentials are fetched and the request is signed.
             client.meta.events.register("before-send", self._ask_fence)
-        if service == "s3control" and self._endpoint:
+        if service == "s3control" and ".amazonaws." not in client.meta.endpoint_url:
             client.meta.events.register("before-sign.s3-control", without_account)
         return client
 

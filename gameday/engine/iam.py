@@ -6,6 +6,7 @@ Service Authorization Reference; of those that parts here use, EC2's Describe*, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
@@ -25,7 +26,7 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
 
     ``dead_man_switch``, where the playbook asks for it: what the role that it names calls.
     """
-    scope = _Scope(plan, aws)
+    scope = _Scope(plan, aws, any_run=True)
     run: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     run.append(
         ("iam:SimulatePrincipalPolicy", (principal_of(caller) or f"arn:{aws.partition}:iam::{aws.account}:role/*",))
@@ -129,8 +130,8 @@ def _policy(needs: Iterable[tuple[str, tuple[str, ...]]]) -> Policy:
 class _Scope:
     """Which resources of the playbook an action of a part is about."""
 
-    def __init__(self, plan: Plan, aws: AWS) -> None:
-        self._aws = aws
+    def __init__(self, plan: Plan, aws: AWS, *, any_run: bool = False) -> None:
+        self._aws, self._any_run = aws, any_run
         parts: tuple[Part, ...] = (*plan.faults, *plan.probes.values())
         self._keys = tuple(sorted({arn for part in parts for arn in _refs(part, RefKind.KEY)}))
 
@@ -138,7 +139,11 @@ class _Scope:
         """The ARNs, or ``*`` where IAM knows none for the action."""
         service, _, name = action.partition(":")
         if isinstance(part, Switch):
-            return (part.role,) if name == "PassRole" else (part.resource,)
+            if name == "PassRole":
+                return (part.role,)
+            if self._any_run:  # what a run makes is named after it, and a policy is for the runs to come
+                return (re.sub(f"gameday-{self._aws.run}-.*", "gameday-*", part.resource),)
+            return (part.resource,)
         find = {"kms": self._key, "s3": self._s3, "ec2": self._ec2, "iam": self._iam, "secretsmanager": self._secret}
         return find[service](name, part) if service in find else ANYTHING
 
@@ -162,6 +167,9 @@ class _Scope:
             return ANYTHING
         here = f"arn:{self._aws.partition}:ec2:{self._aws.region}"
         instances = _refs(part, RefKind.INSTANCE)
+        volumes = _refs(part, RefKind.VOLUME)
+        if volumes:
+            return (*volumes, *instances)
         if "Snapshot" in name or "Tags" in name:
             return (f"{here}:{self._aws.account}:volume/*", f"{here}::snapshot/*", *instances)
         if "Volume" in name:

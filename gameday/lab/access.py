@@ -205,4 +205,4 @@ def _action(service: str, operation: str) -> str:
     """IAM's name of a call; S3 Control's are S3's, with the account in them."""
     if service != "s3control":
         return f"{service}:{operation}"
-    return f"s3:{operation.replace('PublicAccessBlock', 'AccountPublicAccessBlock')}"
+    return f"s3:{operation.replace('AccountPublic', 'Public').replace('PublicAccessBlock', 'AccountPublicAccessBlock')}"

@@ -22,6 +22,7 @@ from gameday.sdk._fields import (
     Ref,
     RefKind,
     ResourceRef,
+    VolumeId,
     format_duration,
     parse_duration,
 )
@@ -207,6 +208,7 @@ __all__ = [
     "UndoTried",
     "Unknown",
     "Verdict",
+    "VolumeId",
     "WatchdogArmed",
     "WatchdogLost",
     "Why",

@@ -57,6 +57,7 @@ class RefKind(StrEnum):
 
     KEY = "kms.key"
     INSTANCE = "ec2.instance"
+    VOLUME = "ebs.volume"
     ANY = "any"
 
 
@@ -72,6 +73,9 @@ KeyId = Annotated[str, Ref(RefKind.KEY)]
 
 InstanceId = Annotated[str, Ref(RefKind.INSTANCE)]
 """An instance's id or its Name tag; becomes the instance's ARN, whose tail is its id."""
+
+VolumeId = Annotated[str, Ref(RefKind.VOLUME)]
+"""A volume's id or its Name tag; becomes the volume's ARN, whose tail is its id."""
 
 ResourceRef = Annotated[str, Ref(RefKind.ANY)]
 """Anything that another field of the playbook names; becomes what that field became."""

@@ -78,7 +78,13 @@ class Volume(RootStep):
 
     step: ClassVar[str] = "volume"
     calls: ClassVar[Calls] = Calls(
-        inject=("ec2:CreateVolume", "ec2:CreateTags"), undo=("ec2:DeleteVolume",), read=("ec2:DescribeVolumes",)
+        # EC2 asks KMS in the caller's name, and says nowhere that it was refused: the volume vanishes.
+        inject=(
+            *("ec2:CreateVolume", "ec2:CreateTags", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"),
+            *("kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+        ),
+        undo=("ec2:DeleteVolume",),
+        read=("ec2:DescribeVolumes",),
     )
 
     def capture(self, aws: AWS) -> Before:
