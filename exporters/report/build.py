@@ -18,6 +18,7 @@ from exporters.report.model import (
     Rollback,
     Surroundings,
 )
+from exporters.report.radius import tell_radius
 from gameday.sdk import Phase, Sealed, TrailRecord
 
 RECORDS = 60
@@ -68,6 +69,7 @@ def report(collected: Collected) -> Report:
             )
             for one in view.rollbacks
         ),
+        radius=tuple(tell_radius(one) for one in view.radius.values()),
         evidence=tuple(_evidence(probe.facts.name, record) for probe, record in records[:RECORDS]),
         evidence_left_out=max(len(records) - RECORDS, 0),
         checks=tuple(view.checks),

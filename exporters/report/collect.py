@@ -13,18 +13,22 @@ from exporters.parts import Tone
 from exporters.report.model import Call, Chain, Found, Moment, PhaseSpan, Point, Segment
 from gameday.sdk import (
     Event,
+    ForeignChange,
     GuardBreached,
     Interruption,
     LeakSeen,
     Note,
     PhaseEntered,
     ProbeObserved,
+    RunAbandoned,
     RunStarted,
     Sealed,
     StepInjected,
     StepReadBack,
     StepRefused,
     UndoTried,
+    WatchdogArmed,
+    WatchdogLost,
     chain_is_whole,
 )
 
@@ -188,3 +192,22 @@ class Collected:
     @_take.register
     def _(self, event: Note) -> None:
         self.moments.append(Moment(at=event.at, kind="note", text=event.text))
+
+    @_take.register
+    def _(self, event: ForeignChange) -> None:
+        who = event.who or "somebody"
+        text = f"{who} changed {event.resource}: {event.what} (seen in {event.source})"
+        self.moments.append(Moment(at=event.at, kind="others", text=text))
+
+    @_take.register
+    def _(self, event: WatchdogArmed) -> None:
+        text = f"the watchdog (process {event.pid}) holds the undo and has rehearsed it"
+        self.moments.append(Moment(at=event.at, kind="watchdog", text=text))
+
+    @_take.register
+    def _(self, event: WatchdogLost) -> None:
+        self.moments.append(Moment(at=event.at, kind="watchdog", text=f"the watchdog is gone: {event.why}"))
+
+    @_take.register
+    def _(self, event: RunAbandoned) -> None:
+        self.moments.append(Moment(at=event.at, kind="abandoned", text=f"abandoned, left as it is: {event.why}"))

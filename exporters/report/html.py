@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import JsonValue
 
+from exporters.report.flow import Flow
 from exporters.report.model import ProbeReport, Report, Segment
 from exporters.report.timeline import Timeline
 from exporters.text import HARMLESS, between, clean, count, short, span
@@ -39,6 +40,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             timeline=timeline,
+            flows=[Flow(one) for one in report.radius],
             tone=_TONES.get(report.ending.verdict, "waiting"),
             figures=_figures(report),
             facts=_facts(report),

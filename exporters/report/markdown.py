@@ -66,6 +66,9 @@ def _facts(report: Report) -> list[str]:
             f"changed for {span(report.changed_for)}; {put_back} of {len(report.changes)} put back and read back"
         )
     whole = "whole" if report.chain.whole else "**BROKEN**"
+    for radius in report.radius:
+        told = ", ".join(f"{number} {_text(fate)}" for fate, number in radius.counts.items())
+        facts.append(f"blast radius: {radius.sizes.dependents} predicted" + (f"; observed: {told}" if told else ""))
     return [*facts, f"{report.chain.events} events, chain {whole}, last {_code(report.chain.head[:16])}"]
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from gameday.sdk import Interval, Outcome, Phase, PreflightChecked, ProbeFacts
+from gameday.sdk import Gap, Interval, Latent, Outcome, Phase, PreflightChecked, ProbeFacts, Sizes
 
 FORMAT = "gameday.report/1"
 """Changes when a reader of the JSON would have to."""
@@ -176,11 +176,47 @@ class Evidence(Part):
     raw: dict[str, JsonValue] = {}
 
 
+class Affected(Part):
+    """Someone or something in the blast radius: what was predicted, and what became of it."""
+
+    principal: str = ""
+    service: str = ""
+    resource: str = ""
+    why: str = ""
+    """Why it was predicted: used, granted, protected, this run; ``""`` when it was not."""
+    fate: str = ""
+    """``as predicted``, ``unexpected``, ``spared``, ``silent``; ``""`` when CloudTrail was not asked."""
+    uses: int = 0
+    last_used: str = ""
+    refused: int = 0
+    effect: Gap | None = None
+    recover: Gap | None = None
+
+
+class Radius(Part):
+    """The blast radius of one key: predicted, observed, latent, and what could not be seen."""
+
+    key: str
+    since: str
+    until: str
+    sizes: Sizes
+    affected: tuple[Affected, ...] = ()
+    latent: tuple[Latent, ...] = ()
+    left_out: int = 0
+    observed: bool = False
+    counts: dict[str, int] = {}
+    refused: int = 0
+    own: int = 0
+    unknown: tuple[str, ...] = ()
+    """Why more may be affected than is known."""
+    coverage: tuple[str, ...] = ()
+
+
 class Moment(Part):
     """Something that was said during the run."""
 
     at: float
-    kind: Literal["interruption", "guard", "note"]
+    kind: Literal["interruption", "guard", "note", "others", "watchdog", "abandoned"]
     text: str
 
 
@@ -215,6 +251,7 @@ class Report(Part):
     probes: tuple[ProbeReport, ...] = ()
     changes: tuple[Change, ...] = ()
     rollbacks: tuple[Rollback, ...] = ()
+    radius: tuple[Radius, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     evidence_left_out: int = 0
     """Records beyond those shown; the journal has them all."""

@@ -19,14 +19,21 @@ from exporters.report.model import Report
 from gameday.sdk import (
     AnyEvent,
     Cause,
+    Dependent,
+    Gap,
+    Latent,
     Note,
     Observation,
     Phase,
     ProbeFacts,
     ProbeObserved,
+    RadiusObserved,
+    RadiusPredicted,
     RunPrepared,
     RunStarted,
     Sealed,
+    Seen,
+    Sizes,
     StepFacts,
     StepInjected,
     TargetFacts,
@@ -192,3 +199,40 @@ def test_any_events_in_any_order_make_a_report(
         written(report, form)
     json.loads(written(report, "json"))
     ElementTree.fromstring(written(report, "junit"))
+
+
+def radius_run() -> list[Sealed]:
+    used = Dependent(
+        principal="arn:aws:iam::1:role/app", service="s3.amazonaws.com", resource="b/k", why="used", uses=9
+    )
+    late = [Dependent(principal=f"arn:aws:iam::1:role/r{n}", resource=HOSTILE, why="granted") for n in range(40)]
+    gone = Seen(fate="as predicted", principal=used.principal, service=used.service, resource=used.resource, refused=2)
+    mallory = Seen(
+        fate="unexpected", principal=HOSTILE, service="ssm.amazonaws.com", refused=1, recover=Gap(after=1, by=2)
+    )
+    latent = Latent(
+        service="rds.amazonaws.com", resource="db", when="7 days after", needs="a restore", unrecoverable=True
+    )
+    key = "arn:aws:kms:us-east-1:1:key/12ab34cd-56ef-7890-abcd-1234567890ab"
+    predicted = RadiusPredicted(
+        key=key,
+        since="2026-01-01",
+        until="2026-03-03",
+        sizes=Sizes(dependents=41),
+        dependents=(used, *late),
+        latent=(latent,),
+    )
+    counts = {"as predicted": 1, "unexpected": 1}
+    observed = RadiusObserved(key=key, at=9, off="", on="", counts=counts, refused=3, own=1, seen=(gone, mallory))  # type: ignore[arg-type]
+    return sealed([*(one.event for one in passed()[:3]), predicted, observed, *(one.event for one in passed()[3:])])
+
+
+def test_the_blast_radius_brings_predicted_and_observed_together() -> None:
+    (radius,) = build(radius_run()).radius
+    assert radius.affected[0].fate == "unexpected" and radius.affected[0].why == ""
+    app = next(one for one in radius.affected if one.principal.endswith("role/app"))
+    assert (app.why, app.uses, app.fate, app.refused) == ("used", 9, "as predicted", 2)
+    assert len(radius.affected) == 42 and radius.latent[0].unrecoverable
+    page = written(build(radius_run()), "html")
+    assert page.count("<rect") < 45, "what has no room of its own shares a box"
+    assert "29 more" in page and "a restore" in page and page.count("<script>") == 1
