@@ -40,6 +40,8 @@ from gameday.rollback.vigil import MARGIN, SILENCE, Vigil
 
 __all__ = ["Errand", "Watchdog", "main"]
 
+LEAVES_WITHIN = 10.0
+"""Seconds that a runner which holds nothing is given to end by itself once its end of the line is closed."""
 DIES_WITHIN = 1.0
 """Seconds that a killed runner is waited for; one that the kernel cannot end does not hold up the rollback."""
 IGNORED = ("SIGHUP", "SIGINT", "SIGTERM", "SIGQUIT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2")
@@ -96,7 +98,9 @@ class Watchdog:
         self._means.start()
         why = self._wait()
         if not self._done:
-            self._runner.kill()
+            # One that holds nothing changes nothing more, since each change waits for this process's word: it may be on
+            # its way out with an exit code of its own, and is given the time.
+            self._runner.end(0.0 if self._vigil.charges else LEAVES_WITHIN)
             self._drain()  # what it said last
         if self._done:
             return
@@ -176,11 +180,17 @@ class Runner:
                 # Opened after the fork: if the runner had died before, the number might be somebody else's.
                 self.fds = (fd,) if os.getppid() == pid else ()
 
-    def kill(self) -> None:
-        """End it for certain, stopped or not, and wait for its end."""
+    def end(self, patience: float) -> None:
+        """See to it that it has ended: by itself within ``patience`` seconds, else killed, stopped or not."""
         with suppress(ProcessLookupError):
             if self.fds and sys.platform == "linux":
+                if select.select(self.fds, [], [], patience)[0]:
+                    return
                 signal.pidfd_send_signal(self.fds[0], signal.SIGKILL)
                 select.select(self.fds, [], [], DIES_WITHIN)
-            elif os.getppid() == self._pid:  # its number cannot have been given away while it is the parent
+                return
+            until = time.monotonic() + patience
+            while os.getppid() == self._pid and time.monotonic() < until:
+                time.sleep(LOOKS_EVERY)
+            if os.getppid() == self._pid:  # its number cannot have been given away while it is the parent
                 os.kill(self._pid, signal.SIGKILL)
