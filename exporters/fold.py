@@ -96,6 +96,8 @@ class RunView:
     radius: dict[str, RadiusView] = field(default_factory=dict)
     """The blast radius of each key that the run takes away."""
     finished: RunFinished | None = None
+    rollbacks_at_end: int = 0
+    """How many rollbacks there had been when the run ended."""
     finished_later: bool = False
     """A rollback that was incomplete when the run ended has been completed since."""
 
@@ -166,10 +168,12 @@ class RunView:
     @property
     def incomplete(self) -> bool:
         """Whether the run ended with something still changed, and nobody has put it back since."""
-        if self.finished_later:
-            return False
-        ended_so = self.finished is not None and self.finished.exit_code == 9
-        return ended_so or (self.rollback is not None and self.rollback.complete is False)
+        last = self.rollback is not None and self.rollback.complete is False
+        if self.finished is None:
+            return last
+        if len(self.rollbacks) > self.rollbacks_at_end and (self.finished_later or last):
+            return last  # whoever came to it later has the last word
+        return self.finished.exit_code == 9  # a rollback that was incomplete at first may have been made good since
 
     @property
     def still_changed(self) -> list[str]:
@@ -330,3 +334,4 @@ class RunView:
     @_take.register
     def _(self, event: RunFinished) -> None:
         self.finished, self.finished_later = event, False
+        self.rollbacks_at_end = len(self.rollbacks)

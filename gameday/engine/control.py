@@ -368,11 +368,9 @@ class Control(threading.Thread):
             by="runner",
             reason="a bug in gameday",
         )
-        left = {step.spec.resource for step in state.open}
-        if any(step.spec.switch for step in state.open):  # it may still act on what it stands behind
-            left = {record.resource for record in plan.records.values()}
-        for resource in {record.resource for record in plan.records.values()} - left:
-            self._release(resource)
+        if not state.open:  # else whoever finishes the rollback gives all back: a call may still be on its way
+            for resource in {record.resource for record in plan.records.values()}:
+                self._release(resource)
         return state.sentences()
 
     def _tell(self, event: AnyEvent) -> None:

@@ -70,8 +70,7 @@ def on_step(turn: Turn, event: StepInput) -> str:
     match event:
         case Held():
             # The rehearsal calls the undo itself, so it waits for the hold: nobody else's fault may be undone by it.
-            timing = turn.run.spec.timing
-            lands = turn.now + timing.call_limit + timing.settle
+            lands = turn.now + turn.run.spec.timing.lands_after_death
             turn.step(event.step, Readiness.REHEARSING, asked=turn.now, held_at=turn.now, free_at=lands)
             turn.emit(HoldTaken(resource=step.spec.resource))
             turn.out.append(Rehearse(event.step))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gameday.machine.spec import Spec
-from gameday.sdk import Before, Observation, ReadBack
+from gameday.sdk import Before, Closed, Observation, ReadBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,15 @@ class Undone(StepInput):
     detail: str = ""
     request_id: str = ""
     certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken(StepInput):
+    """The undo was not sent, since another actor has closed the step."""
+
+    attempt: int
+    closed: Closed
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gameday.machine.commands import CloseStep, Command, Emit, ReadBackStep, Undo
-from gameday.machine.inputs import Injected, InjectRefused, Input, ReadBackDone, Undone
+from gameday.machine.inputs import Injected, InjectRefused, Input, Overtaken, ReadBackDone, Undone
 from gameday.machine.spec import StepSpec, Timing
 from gameday.sdk import (
     Before,
     Closed,
     Drifted,
+    Note,
     Restored,
     StepClosed,
     StepReadBack,
@@ -63,6 +64,8 @@ class Undoing:
     tried: bool = False
     restored_since: float | None = None
     closed: Closed | None = None
+    overtaken: bool = False
+    """Another actor closed it, and wrote that down."""
     last: str = "not tried yet"
 
     def sentence(self) -> str:
@@ -92,6 +95,11 @@ class Rollback:
     def loose_until(self) -> float:
         """Until when an undo that was not answered may still land: no hold is given back before."""
         return max((step.loose_until for step in self.steps), default=0.0)
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether another actor has closed all that there was to do here, and told how it ended."""
+        return bool(self.steps) and all(step.overtaken for step in self.steps)
 
     @property
     def drifted(self) -> tuple[Undoing, ...]:
@@ -134,6 +142,8 @@ def handle(rollback: Rollback, event: Input) -> tuple[Rollback, list[Command]]:
             rollback = _on_undone(rollback, event, out)
         case ReadBackDone():
             rollback = _on_read_back(rollback, event, out)
+        case Overtaken():
+            rollback = _on_overtaken(rollback, event, out)
         case Injected():
             rollback = settled(rollback, event.step, event.now + rollback.timing.lands_within(event.certain))
         case InjectRefused():
@@ -184,6 +194,15 @@ def _on_undone(rollback: Rollback, event: Undone, out: list[Command]) -> Rollbac
     # Read back even after a refusal: the resource may be gone, or someone else may have mended it.
     out.append(ReadBackStep(event.step, event.attempt, step.before))
     return _swap(rollback, step)
+
+
+def _on_overtaken(rollback: Rollback, event: Overtaken, out: list[Command]) -> Rollback:
+    """Whoever closed it has told how; what this one adds would be told twice."""
+    step = _find(rollback, event.step)
+    if step is None or step.doing is not Doing.UNDOING or event.attempt != step.attempt:
+        return rollback
+    out.append(Emit(Note(at=event.now, text=f"{event.step} is left alone: {event.detail}")))
+    return _swap(rollback, replace(step, doing=Doing.CLOSED, closed=event.closed, overtaken=True, last=event.detail))
 
 
 def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -> Rollback:

@@ -84,6 +84,14 @@ class Timing:
         """Seconds for which an inject that has just ended may still land: none when its answer was certain."""
         return 0.0 if certain else self.settle
 
+    @property
+    def lands_after_death(self) -> float:
+        """Seconds after the last sign of life of a process for which a call of its may still land.
+
+        It may have been sent in that moment; it is over after ``call_limit``, answered or not, and then may settle.
+        """
+        return self.call_limit + self.settle
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:

@@ -86,7 +86,7 @@ class Armed:
     def undoing(self, now: float, timing: Timing) -> Undoing:
         """The same step, on its way back: whatever still injects was told to stop, so only its last call may land."""
         touched = self.readiness in TOUCHED
-        settle_until = min(self.settle_until, now + timing.call_limit + timing.settle)
+        settle_until = min(self.settle_until, now + timing.lands_after_death)
         return Undoing(self.spec, self.before, settle_until=settle_until, untouched=not touched)
 
 

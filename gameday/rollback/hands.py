@@ -17,15 +17,18 @@ from gameday.machine.inputs import (
     Injected,
     InjectRefused,
     Input,
+    Overtaken,
     ReadBackDone,
     Rehearsed,
     StepInput,
     Undone,
 )
+from gameday.rollback.claim import Lost
 from gameday.sdk import AWS, Step, Unknown
 
 Post = Callable[[Input], None]
 Clock = Callable[[], float]
+IsLost = Callable[[str], Lost | None]
 
 
 class StepHands:
@@ -39,11 +42,19 @@ class StepHands:
         one is tried in turn when an attempt did not close the step.
     post: takes the answers; called from many threads.
     clock: the run's steady clock.
+    is_lost: asked before each undo whether it is still this actor's to make; a living run's always is.
     """
 
     def __init__(
-        self, steps: Mapping[str, Step], inject_as: AWS, undo_as: Sequence[AWS], post: Post, clock: Clock
+        self,
+        steps: Mapping[str, Step],
+        inject_as: AWS,
+        undo_as: Sequence[AWS],
+        post: Post,
+        clock: Clock,
+        is_lost: IsLost = lambda _: None,
     ) -> None:
+        self._is_lost = is_lost
         self._steps, self._inject_as, self._undo_as = steps, inject_as, undo_as
         self._post, self._clock = post, clock
 
@@ -112,6 +123,10 @@ class StepHands:
         return Injected(self._clock(), command.step, True, "", self._inject_as.last_request_id())
 
     def _undo(self, command: Undo) -> StepInput:
+        if (lost := self._is_lost(command.step)) is not None:
+            if lost.closed is not None:
+                return Overtaken(self._clock(), command.step, command.attempt, lost.closed, lost.detail)
+            return Undone(self._clock(), command.step, command.attempt, False, lost.detail)
         aws = self._undoer(command.attempt)
         try:
             self._steps[command.step].undo(aws, command.before)

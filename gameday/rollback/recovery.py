@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from gameday.errors import JournalError
@@ -10,6 +11,7 @@ from gameday.journal import Abandon, Journal, RunRecord, StepRecord, StepState
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
 from gameday.machine.state import LEASE
+from gameday.rollback.claim import Claim
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import Clock
 from gameday.rollback.listener import Listener
@@ -59,6 +61,7 @@ def recover(
         going += [] if doubt else [state]
     settle = max((state.record.settle for state in going), default=0.0)
     timing = Timing(rollback_within=within, settle=settle)
+    overtaken = False
     if going:
         back = roll_back(
             tuple(_undoing(state, record, wall, timing) for state in going),
@@ -70,9 +73,12 @@ def recover(
             close=scribe.close,
             by=BY,
             reason=f"finishing the rollback of run {run}",
+            is_lost=Claim(journal, run).lost,
         )
         left += back.sentences()
-    scribe.finish(elapsed(), tuple(left), again)
+        overtaken = back.overtaken
+    if left or not overtaken:  # else whoever was quicker has told how it ended
+        scribe.finish(elapsed(), tuple(left), again)
     whole = scribe.end(JOURNAL_MAY_TAKE)
     listener.put(None)
     listener.join(TELLER_MAY_TAKE)
@@ -106,7 +112,7 @@ def abandon(journal: Journal, run: str, asked: Abandon, disarm: Callable[[], Non
     if left:
         resources = ", ".join(dict.fromkeys(state.record.resource for state in left))
         story = f"Abandoned by {why}. Left as it is: {resources}."
-        finished = RunFinished(at=0.0, verdict=Verdict.ABORTED, exit_code=4, story=story)
+        finished = RunFinished(at=0.0, verdict=Verdict.INCONCLUSIVE, exit_code=4, story=story)
         journal.append(run, finished)
         journal.finish_run(run, finished)
     release_holds(journal, run)
@@ -149,4 +155,6 @@ def _may_land_for(state: StepState, run: RunRecord, wall: datetime, timing: Timi
     known = (state.intended_at, state.injected_at, run.finished_at or run.heartbeat_at)
     last = max(datetime.fromisoformat(at) for at in known if at)
     unseen = 0.0 if run.finished_at else HEARTBEAT
-    return max(0.0, unseen + timing.call_limit + state.record.settle - (wall - last).total_seconds())
+    return max(
+        0.0, unseen + replace(timing, settle=state.record.settle).lands_after_death - (wall - last).total_seconds()
+    )

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Mapping
 
-from gameday.journal import Journal, StepState
+from gameday.journal import Journal
 from gameday.machine.commands import CloseStep
-from gameday.machine.rollback import Undoing
+from gameday.machine.rollback import Rollback, Undoing
 from gameday.machine.spec import Timing
+from gameday.rollback.claim import Claim, Lost
 from gameday.rollback.clock import steady
 from gameday.rollback.driver import roll_back
 from gameday.rollback.means import Errand, Means
@@ -43,6 +44,9 @@ class Rescue:
         self._charges: Mapping[str, Charge] = vigil.charges
         self._since = self._clock()
         self._scribe: Scribe | None = None
+        self._claim: Claim | None = None
+        self._again = {id_ for id_, charge in vigil.charges.items() if charge.again}
+        self._loose_until = 0.0
         self._abandoned = threading.Event()
 
     def finish(self, why: str) -> None:
@@ -52,32 +56,31 @@ class Rescue:
             return  # the run ended before it began
         if journal is not None:
             self._scribe = Scribe(journal, self._errand.run, BY)
+            self._claim = Claim(journal, self._errand.run)
+            for step in tuple(self._again):
+                self._scribe.reopen(step, lambda step=step: self._again.discard(step))  # type: ignore[misc]
             threading.Thread(target=self._watch_for_abandon, name="abandon", daemon=True).start()
         began, pause, first = time.monotonic(), FIRST_PAUSE, True
-        open_: tuple[str, ...] = ()
-        while True:
-            if self._charges:
-                open_ = self._round(why, first=first)
-            if self._abandoned.is_set():  # whoever did that has written it down
+        if not self._charges:
+            self._say((), why)
+        while self._charges:
+            state = self._round(why, first=first)
+            if self._abandoned.is_set() or state.overtaken:  # whoever did that has written it down
                 break
-            if first or not open_:
-                self._say(open_, why)
-            if not open_ or time.monotonic() - began > TRIES_FOR:
+            if first or not state.open:
+                self._say(state.sentences(), why)
+            if not state.open or time.monotonic() - began > TRIES_FOR:
                 break
             first = False
             time.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
-            self._forget_what_others_closed()
-            open_ = open_ if self._charges else ()
-            if not self._charges:
-                break
         self._end()
 
     def _clock(self) -> float:
         return steady() - self._means.began
 
-    def _round(self, why: str, *, first: bool) -> tuple[str, ...]:
-        """One rollback; returns a sentence for each step that is still open. Later rounds are told if they succeed."""
+    def _round(self, why: str, *, first: bool) -> Rollback:
+        """One rollback. Later rounds are told if they succeed."""
         assert self._means.aws is not None  # without it no step was proved, and none was handed over
         told: list[AnyEvent] = []
         limits = self._vigil.limits
@@ -94,18 +97,26 @@ class Rescue:
             by=BY,
             reason=why,
             abandoned=self._abandoned.is_set,
+            is_lost=self._is_lost,
         )
+        self._loose_until = state.loose_until
         left = {step.spec.id for step in state.open}
         if len(left) < len(self._charges):
             for event in told:
                 self._emit(event)
         self._charges = {id_: charge for id_, charge in self._charges.items() if id_ in left}
-        return state.sentences()
+        return state
 
     def _undoing(self, charge: Charge) -> Undoing:
-        """The runner is dead, so its last call may land for ``settle`` seconds; one that was answered, no more."""
-        lands = 0.0 if charge.over else self._since + charge.record.settle
-        return Undoing(spec_of(charge.record), charge.record.before, settle_until=lands)
+        """The runner is dead: its last call may still land, unless it was answered; so may the round before's undo."""
+        lands = 0.0 if charge.over else self._since + Timing(settle=charge.record.settle).lands_after_death
+        return Undoing(spec_of(charge.record), charge.record.before, settle_until=lands, loose_until=self._loose_until)
+
+    def _is_lost(self, step: str) -> Lost | None:
+        """``gameday rollback`` or ``gameday abandon`` may have been quicker."""
+        if self._claim is None or step in self._again:
+            return None
+        return self._claim.lost(step)
 
     def _emit(self, event: AnyEvent) -> None:
         if self._scribe is not None:
@@ -141,17 +152,6 @@ class Rescue:
         while not self._scribe.ask(question, JOURNAL_MAY_TAKE):
             time.sleep(1.0)
         self._abandoned.set()
-
-    def _forget_what_others_closed(self) -> None:
-        """``gameday rollback`` or ``gameday abandon`` may have been quicker."""
-        run = self._errand.run
-
-        def question(journal: Journal) -> list[StepState]:
-            return journal.steps(run)
-
-        found = self._scribe.ask(question, JOURNAL_MAY_TAKE) if self._scribe is not None else None
-        closed = {state.record.id for state in found or () if state.state == "closed"}
-        self._charges = {id_: charge for id_, charge in self._charges.items() if id_ not in closed}
 
     def _end(self) -> None:
         """What the journal has not taken is on receipts; bring them in while there is hope."""

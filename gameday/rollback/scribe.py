@@ -64,6 +64,10 @@ class Scribe:
 
         self._writer.write(write, lambda: self._heard(command), refused)
 
+    def reopen(self, step: str, done: Callable[[], None]) -> None:
+        """Write down that a step is open again, as its runner may not have; ``done`` when that is known."""
+        self._writer.write(lambda journal: journal.reopen(self._run, step), done, self._failed)
+
     def finish(self, at: float, open_: tuple[str, ...], again: str) -> None:
         """Write down how the run ended, and give its holds back when nothing is open any more."""
 

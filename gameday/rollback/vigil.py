@@ -23,10 +23,12 @@ class Charge:
     Parameters
     ----------
     over: the call that made the change is over, so that nothing of it can land any more.
+    again: the runner had closed it and opened it again; whether the journal has heard of that is not known.
     """
 
     record: StepRecord
     over: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Vigil:
             case Limits():
                 return replace(self, limits=order)
             case Guard(record=record):
-                charges = {**self.charges, record.id: Charge(record)}
+                charges = {**self.charges, record.id: Charge(record, again=record.id in self.closed)}
                 first = now if _breaks(record) else inf
                 closed = {id_: let for id_, let in self.closed.items() if id_ != record.id}
                 return replace(self, charges=charges, closed=closed, fault_at=min(self.fault_at, first))

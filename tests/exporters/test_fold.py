@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from exporters.frame import frame
 from exporters.lines import PlainLines
 from exporters.parts import KeyState
 from exporters.prometheus import Metrics
+from exporters.report.build import build
 from exporters.summary import summary
 from exporters.terminal import TerminalView
 from gameday.sdk import (
@@ -111,6 +114,29 @@ def test_a_later_rollback_completes_what_the_run_left() -> None:
     view = RunView.of(later.events)
     assert not view.incomplete
     assert view.still_changed == []
+
+
+def test_a_run_that_made_its_incomplete_rollback_good_itself_is_not_headed_incomplete() -> None:
+    """Exit code 9 is the run's own word for it; what it put back before it ended is put back."""
+    run = Recorder.after([sealed for sealed in incomplete() if sealed.event.kind != "run_finished"])
+    assert RunView.of(run.events).incomplete
+    run.emit(
+        StepClosed(step="key", at=900, closed=Closed.RESTORED), StepClosed(step="boot", at=900, closed=Closed.RESTORED)
+    )
+    run.finish(Verdict.ABORTED, 3, "The run was cut short.", "SIGTERM")
+    view = RunView.of(run.events)
+    assert not view.incomplete
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(*summary(view))
+    assert "ROLLBACK INCOMPLETE " not in console.export_text()
+    assert build(run.events).ending.verdict == "aborted"
+
+
+def test_who_comes_later_in_vain_has_the_last_word() -> None:
+    later = Recorder.after(passed())
+    later.emit(RollbackStarted(at=900, reason="asked for", by="gameday rollback"))
+    later.emit(RollbackFinished(at=901, seconds=1, complete=False, open=("the key is still Disabled",)))
+    assert RunView.of(later.events).incomplete
 
 
 def test_a_probes_step_that_is_intended_again_is_open_again() -> None:

@@ -39,6 +39,7 @@ from gameday.machine.inputs import (
     InjectRefused,
     Input,
     Intended,
+    Overtaken,
     Prepared,
     Pulsed,
     ReadBackDone,
@@ -92,6 +93,11 @@ class Hands:
                     self._answer(0.01, ArmRefused(0, step, f"the key is {key.now.state}"))
             case Inject():
                 self._change(step, "inject", lambda ok, sure, why: self._injected(step, ok, sure, why))
+            case Undo() if (lost := self.world.lost(self.actor, step)) is not None:
+                if lost.closed is None:
+                    self._answer(0.001, Undone(0, step, command.attempt, False, lost.detail))
+                else:
+                    self._answer(0.001, Overtaken(0, step, command.attempt, lost.closed, lost.detail))
             case Undo():
                 said = lambda ok, sure, why: Undone(0, step, command.attempt, ok, why, certain=sure)  # noqa: E731
                 self._change(step, "undo", said)

@@ -60,6 +60,10 @@ def test_nothing_is_left_changed_whatever_the_mix_of_trouble(seed: int, trouble:
     assert not broken_promises(world), f"seed {seed}, {trouble}, {keys} keys"
 
 
+def test_who_is_overtaken_repeats_no_undo_under_a_third_runs_hold() -> None:
+    _hold(play(50192), 50192)
+
+
 def test_a_seed_replays_exactly() -> None:
     for seed in (7, 18, 29):
         first, second = play(seed), play(seed)
