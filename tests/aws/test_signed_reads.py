@@ -190,6 +190,8 @@ def test_any_answer_is_seen_as_boto3_sees_it(
     rude.status, rude.body, rude.headers, rude.behaviour = status, body, headers, behaviour
     if 300 < status < 400 or b"Redirect" in body or b"Location" in body:
         rude.headers["x-amz-bucket-region"] = "eu-west-1"  # without it boto3 may recurse; see below
+    if 300 < status < 400 or not body:
+        rude.behaviour = "ok"  # which of several answers is cut, or whether nothing is, is up to the sockets' timing
     same(session_at(rude.url, read_timeout=2.0), "bucket", "key", ids=True)
 
 
