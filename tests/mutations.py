@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TREE = ("gameday", "probes", "exporters", "playbooks", "tests", "docs", "pyproject.toml", "README.md")
 MACHINE = tuple(f"tests/machine/test_{name}.py" for name in ("run", "others", "switch", "simulation"))
+ROLLBACK = tuple(f"tests/rollback/test_rollback_{name}.py" for name in ("claim", "receipts", "vigil"))
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,34 @@ MUTATIONS = (
         "gameday/rollback/recovery.py",
         'if state.state == "injected":\n        return 0.0',
         "if True:\n        return 0.0",
+    ),
+    Mutation(
+        "the journal is not asked before a dead run's undo",
+        "gameday/rollback/hands.py",
+        "if (lost := self._is_lost(command.step)) is not None:",
+        "if (lost := None) is not None:",
+        ROLLBACK,
+    ),
+    Mutation(
+        "a dead run's hold is given back while an undo may still land",
+        "gameday/rollback/driver.py",
+        "while not state.open and not abandoned() and",
+        "while False and",
+        ROLLBACK,
+    ),
+    Mutation(
+        "a receipt closes no step",
+        "gameday/rollback/receipts.py",
+        "            journal.close(run, receipt.step, receipt.closed, detail)\n",
+        "",
+        ROLLBACK,
+    ),
+    Mutation(
+        "the watchdog lets a stopped runner live",
+        "gameday/rollback/watchdog.py",
+        "            self._runner.kill()\n",
+        "",
+        ("tests/e2e/test_e2e_watchdog.py::test_watchdog[a_runner_that_stands_still_past_max_fault_is_killed_first]",),
     ),
 )
 
