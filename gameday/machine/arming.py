@@ -97,7 +97,7 @@ def on_step(turn: Turn, event: StepInput) -> str:
         case ReadBackDone():
             return _verified(turn, event, step)
         case InjectRefused():
-            turn.step(event.step, Readiness.REFUSED, settle_until=turn.now)
+            turn.step(event.step, Readiness.DENIED, settle_until=turn.now)
             turn.emit(StepRefused(step=event.step, at=turn.now, why=event.why))
             return event.why
         case _:

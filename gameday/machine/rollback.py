@@ -45,6 +45,7 @@ class Undoing:
     ----------
     settle_until: seconds; until then an injected call may still land, so only an undo asked for later is believed.
     untouched: the inject was certainly never asked for; there is nothing to undo.
+    denied: the inject was answered with a certain no: it is read back first, and undone only if that was not so.
     leave: who decided that it stays as it is, and why; empty when it is to be undone.
     loose_until: seconds; until then an undo that was not answered may still land, closed or not.
     """
@@ -53,6 +54,7 @@ class Undoing:
     before: Before
     settle_until: float = 0.0
     untouched: bool = False
+    denied: bool = False
     leave: str = ""
     loose_until: float = 0.0
     doing: Doing = Doing.WAITING
@@ -210,6 +212,7 @@ def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -
     if step is None or step.doing is not Doing.READING or event.attempt != step.attempt:
         return rollback
     found, now = event.found, event.now
+    denied, step = step.denied, replace(step, denied=False)
     word = {Restored: "restored", StillOurs: "still_ours", Drifted: "drifted", Unknown: "unknown"}[type(found)]
     out.append(
         Emit(StepReadBack.model_validate({"step": event.step, "at": now, "found": word, "detail": found.detail}))
@@ -220,6 +223,8 @@ def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -
             return _swap(rollback, _again(step, now, f"{found.detail}; a call of ours may still be on its way"))
         case Drifted():
             return _swap(rollback, _close(step, Closed.DRIFTED, now, found.detail, out))
+        case Restored() if denied:
+            return _swap(rollback, _close(step, Closed.RESTORED, now, "was never changed", out))
         case Restored():
             step = replace(step, restored_since=now if step.restored_since is None else step.restored_since)
             if _believed(step, now, rollback.timing):
@@ -269,12 +274,14 @@ def _advance(rollback: Rollback, now: float, out: list[Command]) -> tuple[Rollba
         if step.doing in (Doing.UNDOING, Doing.READING) and now >= step.asked + rollback.timing.call_limit:
             if step.doing is Doing.UNDOING:
                 step = replace(step, loose_until=max(step.loose_until, now + rollback.timing.settle))
-            step = _again(replace(step, tried=True), now, f"no answer within {rollback.timing.call_limit:g} s")
+            late = replace(step, tried=True, denied=False)
+            step = _again(late, now, f"no answer within {rollback.timing.call_limit:g} s")
             rollback = _swap(rollback, step)
         if step.doing is Doing.WAITING and now >= step.next_at and _may_start(rollback, step):
-            step = replace(step, doing=Doing.UNDOING, attempt=step.attempt + 1, asked=now)
+            doing, command = (Doing.READING, ReadBackStep) if step.denied else (Doing.UNDOING, Undo)
+            step = replace(step, doing=doing, attempt=step.attempt + 1, asked=now)
             rollback = _swap(rollback, step)
-            out.append(Undo(step.spec.id, step.attempt, step.before))
+            out.append(command(step.spec.id, step.attempt, step.before))
     return rollback, out
 
 

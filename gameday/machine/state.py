@@ -44,6 +44,8 @@ class Readiness(StrEnum):
     """A dead man's switch, made and being read back."""
     INJECTED = "injected"
     REFUSED = "refused"
+    DENIED = "denied"
+    """Its inject was answered with a certain no, which is read back before it is believed."""
     CLOSED = "closed"
 
 
@@ -59,7 +61,7 @@ PATIENCE = 30.0
 
 TOUCHED = (Readiness.INJECTING, Readiness.VERIFYING, Readiness.INJECTED)
 """The change may have been made."""
-OPEN = (Readiness.INTENDING, Readiness.INTENDED, *TOUCHED, Readiness.REFUSED)
+OPEN = (Readiness.INTENDING, Readiness.INTENDED, *TOUCHED, Readiness.REFUSED, Readiness.DENIED)
 """The journal holds, or is about to hold, an undo step."""
 
 
@@ -85,9 +87,10 @@ class Armed:
 
     def undoing(self, now: float, timing: Timing) -> Undoing:
         """The same step, on its way back: whatever still injects was told to stop, so only its last call may land."""
-        touched = self.readiness in TOUCHED
+        denied = self.readiness is Readiness.DENIED
+        touched = self.readiness in TOUCHED or denied
         settle_until = min(self.settle_until, now + timing.lands_after_death)
-        return Undoing(self.spec, self.before, settle_until=settle_until, untouched=not touched)
+        return Undoing(self.spec, self.before, settle_until=settle_until, untouched=not touched, denied=denied)
 
 
 @dataclass(frozen=True, slots=True)

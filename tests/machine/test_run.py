@@ -45,6 +45,9 @@ from gameday.sdk import (
     LeakSeen,
     Observation,
     Phase,
+    ReadBack,
+    Restored,
+    StillOurs,
     Unknown,
     Verdict,
 )
@@ -236,9 +239,26 @@ def test_a_refused_inject_refuses_the_run_and_closes_the_step_without_a_call() -
     play.see("read", OK)
     play.intend()
     play.feed(InjectRefused(play.now, "key", "AccessDeniedException"))
+    assert not play.all(CloseStep), "it is read back first"
+    play.feed(ReadBackDone(play.now, "key", 1, Restored()))
     assert play.finished.exit_code == 5
     assert not play.all(Undo)
     assert play.last(CloseStep).step == "key"
+
+
+@pytest.mark.parametrize("found", [StillOurs("Disabled"), Unknown("no answer")])
+def test_a_refused_inject_that_does_not_read_as_never_made_is_undone(found: ReadBack) -> None:
+    play = Play(READ)
+    play.arm()
+    play.see("read", OK)
+    play.intend()
+    play.feed(InjectRefused(play.now, "key", "AccessDeniedException"))
+    play.feed(ReadBackDone(play.now, "key", 1, found))
+    assert not play.all(CloseStep)
+    play.after(1)
+    play.undo()
+    assert play.last(CloseStep).closed is Closed.RESTORED
+    assert play.finished.exit_code == 5
 
 
 def test_an_undo_that_never_works_ends_with_nine_and_keeps_the_hold() -> None:
