@@ -114,7 +114,7 @@ class Pool:
             self._made += 1
             number = self._made
         process = subprocess.Popen(
-            [sys.executable, "-c", "from gameday.blastradius._worker import main; main()"],
+            [sys.executable, "-P", "-c", "from gameday.blastradius._worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the one that answers

@@ -239,6 +239,22 @@ def test_several_processes_find_the_same(several: Path) -> None:
     assert (answer.totals.uses, answer.coverage.read_files, answer.coverage.complete) == (12, 12, True)
 
 
+def test_a_folder_of_gameday_s_name_where_one_works_is_not_what_scans(
+    several: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work" / "gameday").mkdir(parents=True)
+    (tmp_path / "work" / "gameday" / "__init__.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path / "work")
+    assert ask(several).totals.uses == 12
+
+
+def test_a_scanning_process_loads_no_more_than_the_scanner() -> None:
+    """It lives for seconds; boto3 and pydantic would be half of its time."""
+    told = "import sys, gameday.blastradius._worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-P", "-c", told], capture_output=True, text=True, check=True).stdout
+    assert not {"boto3", "botocore", "pydantic", "duckdb", "urllib3"} & set(loaded.split())
+
+
 def test_a_process_that_dies_costs_its_batch_only(several: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = Pool._start
     killed: list[int] = []
