@@ -32,6 +32,7 @@ class Ebs:
         Behaviour("ebs", "volumes and snapshots carry the key's ARN; snapshots pass it on", "documented"),
         Behaviour("ebs", "CreateVolume with the key unusable succeeds, and the volume vanishes", "documented"),
         Behaviour("ebs", "a start records CreateGrant, Decrypt; a stop records RetireGrant", "recorded"),
+        Behaviour("ebs", "DetachVolume retires the grant that an attachment to a running instance made", "inferred"),
         Behaviour("ebs", "a refused CreateGrant's record: no parameters, no resources", "inferred"),
         Behaviour("ebs", "an already stopped instance's root may be attached and detached freely", "documented"),
     )
@@ -71,6 +72,10 @@ class Ebs:
             if volume is not None and instance is not None and instance._state.name == "running":
                 self.asks.grant(call, volume, instance)
                 self.asks.decrypt(call, volume, instance)
+        elif call.operation == "DetachVolume" and answer.status < 400:
+            instance = self._world.moto.instance(call.region, call.text("InstanceId"))
+            if instance is not None:
+                self.asks.retire(call.region, self.asks.grants_of(instance, call.text("VolumeId")))
 
     def _check_attach(self, call: Call) -> None:
         volume = self._world.moto.volume(call.region, call.text("VolumeId"))

@@ -98,8 +98,8 @@ class VolumeKeys:
             about = Infrastructure(call.who.account, call.region, instance.id, volume.id, key.arn)
             self._world.trail.by_infrastructure("Decrypt", about)
 
-    def grants_of(self, instance: Instance) -> list[tuple[Key, Any]]:
-        """EC2's grants for an instance."""
+    def grants_of(self, instance: Instance, volume: str = "") -> list[tuple[Key, Any]]:
+        """EC2's grants for an instance, or for one volume of it."""
         suffix = f":assumed-role/aws:ec2-infrastructure/{instance.id}"
         region = str(instance.availability_zone)[:-1]
         return [
@@ -107,6 +107,7 @@ class VolumeKeys:
             for key in self._world.moto.kms(region).keys.values()
             for grant in list(key.grants.values())
             if str(grant.grantee_principal).endswith(suffix)
+            and volume in ("", grant.constraints["EncryptionContextSubset"]["aws:ebs:id"])
         ]
 
     def retire(self, region: str, grants: list[tuple[Key, Any]]) -> None:

@@ -127,6 +127,16 @@ def test_ec2s_grants_last_while_it_runs(client, ec2, key):
     assert grants(client, key) == []
 
 
+def test_a_grant_for_an_attached_volume_goes_with_it_and_the_roots_stays(client, ec2, key):
+    instance = launch(ec2, key)
+    spare = ec2.create_volume(Size=8, AvailabilityZone="us-east-1a", Encrypted=True, KmsKeyId=key)["VolumeId"]
+    roots = grants(client, key)
+    ec2.attach_volume(VolumeId=spare, InstanceId=instance, Device="/dev/sdf")
+    assert len(grants(client, key)) == 2
+    ec2.detach_volume(VolumeId=spare)
+    assert grants(client, key) == roots
+
+
 def test_volumes_move_within_their_zone_only(client, ec2, key):
     instance = launch(ec2, key)
     ec2.stop_instances(InstanceIds=[instance])
