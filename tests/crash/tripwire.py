@@ -62,8 +62,9 @@ def point(name: str) -> None:
             with open(log, "a", encoding="utf-8") as told:  # noqa: PTH123 - as plain as can be: the process may end here
                 told.write(f"{label}\n")
         if label == _environ.get("CRASH_AT"):
-            for watchdog in _watchdogs:  # what is asked here is whether gameday rollback alone suffices
-                os.kill(watchdog, signal.SIGKILL)
+            if "CRASH_ALONE" not in _environ:  # else it was said whether there is to be a watchdog that mends
+                for watchdog in _watchdogs:  # what is asked here is whether gameday rollback alone suffices
+                    os.kill(watchdog, signal.SIGKILL)
             os._exit(137)
         trouble = json.loads(_environ.get("CRASH_TROUBLE") or "{}")
         if label == trouble.get("at"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,6 +109,20 @@ class Scene:
         run = Run(words, env={**self.env, **(env or {})}, cwd=self.place, program=program)
         self.runs.append(run)
         return run
+
+    def written(self, run: Run, step: str = "kms.disable_key/disable") -> None:
+        """Wait until the journal has it that the change was made.
+
+        What kills the run before leaves a doubt, and whoever comes then waits out in earnest, for half a minute, what
+        a call without an answer may still do.
+        """
+        run.wait("step_injected", step=step)
+        query = "SELECT state FROM gameday_steps WHERE run = ? AND step = ?"
+        deadline = time.monotonic() + PATIENCE
+        with closing(sqlite3.connect(self.journal)) as journal:
+            while journal.execute(query, (run.id, step)).fetchone() != ("injected",):
+                assert time.monotonic() < deadline, f"{step}: not in the journal\n{run.tale()}"
+                time.sleep(0.01)
 
     def command(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run another of gameday's commands to its end."""

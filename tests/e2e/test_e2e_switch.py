@@ -83,6 +83,7 @@ def test_when_the_runner_is_dead_aws_puts_the_key_back(switched: Scene) -> None:
     world = switched.world()
     run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
     run.wait("expectation_met", probe="read-clock", phase="fault")
+    switched.written(run)
     run.kill_both()
     assert world.key_state == "Disabled"
     assert f"schedule/default/gameday-{run.id}-1" in switched.command("status").stdout
@@ -103,7 +104,7 @@ def test_a_scheduled_deletion_is_cancelled_and_the_key_enabled(switched: Scene) 
     run = switched.start(
         world, gate=switched.gate(open_=True), switch=SWITCH, fault="kms.schedule_deletion", read=False
     )
-    run.wait("step_injected", step="kms.schedule_deletion/schedule deletion")
+    switched.written(run, "kms.schedule_deletion/schedule deletion")
     run.kill_both()
     assert schedules(switched, run) == ["cancelKeyDeletion", "enableKey"]
     assert world.key_state == "PendingDeletion"
@@ -124,7 +125,7 @@ def test_an_open_bucket_is_shut_by_aws(switched: Scene) -> None:
     look = {"uses": "http.get", "with": {"url": switched.line().url}, "expect": {"always": "ok"}}
     playbook = {"probes": {"look": look}, "read": False, "state": False, "timing": {"hold": "10s"}}
     run = switched.start(world, switch=SWITCH, fault="s3.open_public_access", fault_with=opened, **playbook)
-    run.wait("step_injected", step="s3.open_public_access/bucket policy")
+    switched.written(run, "s3.open_public_access/bucket policy")
     run.kill_both()
     assert schedules(switched, run) == ["putPublicAccessBlock"]
     assert s3.get_public_access_block(Bucket=world.name)["PublicAccessBlockConfiguration"] != block
@@ -141,6 +142,7 @@ def test_a_rollback_by_hand_takes_the_schedule_away_once_the_key_is_back(switche
     world = switched.world()
     run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
     run.wait("expectation_met", probe="read-clock", phase="fault")
+    switched.written(run)
     run.kill_both()
     done = switched.command("rollback", run.id)
     assert done.returncode == 0, done
@@ -154,6 +156,7 @@ def test_a_dead_run_that_is_abandoned_leaves_no_switch_behind(switched: Scene) -
     world = switched.world()
     run = switched.start(world, gate=switched.gate(open_=True), switch=SWITCH)
     run.wait("expectation_met", probe="read-clock", phase="fault")
+    switched.written(run)
     run.kill_both()
     switched.lab.trouble("refuse", "scheduler", "DeleteSchedule", times=1, user_agent=f"gameday/{run.id}")
     done = switched.command("abandon", run.id, "--reason", "a real incident")

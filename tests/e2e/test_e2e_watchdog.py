@@ -33,6 +33,7 @@ def in_the_fault(scene: Scene, *, instance: bool = False, **options: Any) -> tup
     gate.probe["expect"]["fault"]["within"] = options.get("timing", {}).get("max_fault", "30s")
     run = scene.start(world, gate=gate, **options)
     run.wait("expectation_met", probe="boot-instance" if instance else "read-clock", phase="fault")
+    scene.written(run)
     assert world.key_state == "Disabled"
     return run, world
 
@@ -243,10 +244,31 @@ def a_journal_that_is_locked_when_the_runner_is_killed(scene: Scene) -> None:
     scene.aws.kms.enable_key(KeyId=world.key)
 
 
+def a_journal_that_is_locked_when_a_human_rolls_back(scene: Scene) -> None:
+    """The key comes back at once, and the journal is waited for once, not with every line."""
+    run, world = in_the_fault(scene)
+    run.kill_both()
+    lock = sqlite3.connect(scene.journal, isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    done = scene.command("rollback", run.id)
+    took = time.monotonic() - began
+    assert (done.returncode, world.key_state) == (9, "Enabled"), done
+    assert "what was put back is put back" in done.stderr, done
+    assert took < 20, f"it took {took:.1f} s"
+    again = scene.command("rollback", run.id)
+    assert again.returncode != 0, again
+    assert time.monotonic() - began - took < 10, again
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert scene.command("rollback", run.id).returncode == 0
+    assert not list((scene.place / "gameday" / "receipts").glob("*"))
+
+
 def a_journal_that_is_destroyed_in_the_fault(scene: Scene) -> None:
     run, world = in_the_fault(scene)
-    for path in scene.place.glob("journal.db*"):
-        path.write_bytes(b"this is no journal" * 1000)
+    for path in (scene.journal, scene.journal.with_name("journal.db-wal")):
+        path.write_bytes(b"this is no journal" * 10000)
     code = run.end()
     assert code == 3, run.tale()
     assert "journal" in run.finished["story"]
@@ -296,6 +318,7 @@ def _alive(pid: int) -> bool:
 
 STORIES: list[Story] = [
     a_journal_that_is_locked_when_the_runner_is_killed,
+    a_journal_that_is_locked_when_a_human_rolls_back,
     a_full_disk_in_the_fault,
     a_journal_that_is_destroyed_in_the_fault,
     a_call_that_lands_when_the_runner_is_dead_is_undone_again,
