@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 from . import kms
 from .s3names import DATA_OPERATIONS
 from .trail import Event
+from .trouble import throttled
 from .wire import Answer, AwsError, error_in, json_answer
 from .world import Behaviour, World
 
@@ -57,6 +59,7 @@ class CloudTrail:
 
     behaviours: tuple[Behaviour, ...] = (
         Behaviour("cloudtrail", "LookupEvents: one attribute, newest first, 50 a page, delayed", "documented"),
+        Behaviour("cloudtrail", "two LookupEvents a second for each Region (lookup_interval)", "documented"),
         Behaviour("cloudtrail", "every management call is recorded with the caller's request id", "documented"),
         Behaviour("cloudtrail", "delivery takes exactly cloudtrail_delay", "invented"),
         Behaviour("cloudtrail", "KMS events of EC2 share the request id of the EC2 call", "recorded"),
@@ -67,11 +70,13 @@ class CloudTrail:
     def __init__(self, world: World) -> None:
         self._world = world
         self._pages: dict[str, list[Event]] = {}
+        self._asked: dict[str, deque[float]] = {}
 
     def reset(self) -> None:
         """Forget everything."""
         self._world.trail.events.clear()
         self._pages.clear()
+        self._asked.clear()
 
     def before(self, call: Call) -> Answer | None:
         """LookupEvents is the lab's own."""
@@ -80,7 +85,15 @@ class CloudTrail:
     def after(self, call: Call, answer: Answer) -> None:
         """Nothing to set right."""
 
+    def _limit(self, call: Call) -> None:
+        """The lab's own clock, so that advancing time advances this, too."""
+        now, asked = self._world.agenda.now(), self._asked.setdefault(call.region, deque(maxlen=2))
+        if len(asked) == asked.maxlen and now - asked[0] < self._world.knobs.lookup_interval:
+            raise throttled(call)
+        asked.append(now)
+
     def _lookup(self, call: Call) -> Answer:
+        self._limit(call)
         size = call.params.get("MaxResults", PAGE)
         if not isinstance(size, int) or not 1 <= size <= PAGE:
             raise AwsError("InvalidMaxResultsException", f"The maxResults must be between 1 and {PAGE}.")

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+NOT_ENFORCED = (
+    ("iam", "conditions on keys that the lab does not fill in, such as aws:ResourceTag: the key counts as absent"),
+    ("iam", "permission boundaries, organisation policies, and the constraints of grants"),
+    ("s3", "signatures in headers, and the policy of the bucket to which a trail writes"),
+    ("cloudwatch", "alarms are never evaluated: they stay as SetAlarmState left them"),
+    ("scheduler", "targets of services other than KMS, S3 and EC2; cron(…); dead-letter queues"),
+)
+"""What AWS would do and the lab does not: a playbook that rests on it needs a real account."""
+
 
 def describe() -> list[dict[str, str]]:
     """Every behaviour with its standing; ``invented`` is what someone with an account should check."""
@@ -20,4 +29,4 @@ def describe() -> list[dict[str, str]]:
         {"service": found.service, "behaviour": found.behaviour, "standing": found.standing}
         for hooks in (Kms, Access, Sts, Iam, S3, S3Doors, Ec2, Ebs, CloudTrail, Trails, Scheduler)
         for found in hooks.behaviours
-    ]
+    ] + [{"service": service, "behaviour": what, "standing": "not enforced"} for service, what in NOT_ENFORCED]

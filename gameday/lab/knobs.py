@@ -18,6 +18,8 @@ class Knobs:
     """How long S3 goes on using a bucket key that a principal has warmed."""
     cloudtrail_delay: float = 0.0
     """Between a call and LookupEvents showing it."""
+    lookup_interval: float = 0.0
+    """Two LookupEvents of the account in so many seconds, and a third is throttled; 0 lets all through."""
     cloudtrail_file_interval: float = 5.0
     """Between two log files of a trail; 0 writes what is due whenever a request comes."""
     boot_seconds: float = 0.0
@@ -88,6 +90,7 @@ _PRESETS: dict[str, Knobs] = {
         kms_propagation=3.0,
         bucket_key_ttl=300.0,
         cloudtrail_delay=300.0,
+        lookup_interval=1.0,
         cloudtrail_file_interval=300.0,
         boot_seconds=30.0,
         stop_seconds=20.0,

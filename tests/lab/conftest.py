@@ -18,6 +18,7 @@ DEFAULTS = {
     "kms_propagation": 0,
     "bucket_key_ttl": 0,
     "cloudtrail_delay": 0,
+    "lookup_interval": 0,
     "cloudtrail_file_interval": 5,
     "boot_seconds": 0,
     "stop_seconds": 0,

@@ -148,3 +148,13 @@ def test_lookup_by_other_attributes_and_time(client, key):
         {"AttributeKey": "ReadOnly", "AttributeValue": "true"},
     ]
     assert refused(trail.lookup_events, LookupAttributes=two)[0] == "InvalidLookupAttributesException"
+
+
+def test_the_third_look_at_once_is_throttled(lab, client, key):
+    lab.knobs(lookup_interval=3600)
+    ask = client("cloudtrail").lookup_events
+    assert ask()["Events"]
+    assert ask()["Events"]
+    assert refused(ask) == ("ThrottlingException", "Rate exceeded", 400)
+    lab.advance(3601)
+    assert ask()["Events"]

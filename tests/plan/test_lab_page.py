@@ -11,7 +11,7 @@ HEAD = """# What the embedded lab enforces
 
 _Made from `gameday.lab.describe()`; a test holds it to the code._ Each line's standing: *recorded* against real AWS,
 *documented* by AWS, *observed* by practitioners, *inferred*, or *invented* because nothing could be found. Whoever has
-an account is welcome to check the last two.
+an account is welcome to check the last two. What stands at the end as *not enforced* AWS does and the lab does not.
 
 | service | behaviour | standing |
 |---|---|---|
