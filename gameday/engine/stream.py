@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from gameday.rollback.listener import Listener
-from gameday.sdk import AnyEvent, Exporter, Sealed, seal
+from gameday.sdk import AnyEvent, Exporter, RunFinished, Sealed, seal
 
 
 class Stream:
@@ -29,6 +29,7 @@ class Stream:
     ) -> None:
         self._run, self._keep = run, keep
         self._seq, self._previous = 0, ""
+        self._over = False
         self._lock = threading.Lock()
         self._listeners = [Listener(exporter) for exporter in exporters]
 
@@ -38,8 +39,11 @@ class Stream:
             self._listeners.append(Listener(exporter))
 
     def emit(self, event: AnyEvent) -> None:
-        """Append an event."""
+        """Append an event; after the run's last word nothing more is taken (a preflight check that was still on)."""
         with self._lock:
+            if self._over:
+                return
+            self._over = isinstance(event, RunFinished)
             at = datetime.now(UTC).isoformat(timespec="microseconds")
             sealed = seal(self._run, self._seq, at, self._previous, event)
             self._seq, self._previous = self._seq + 1, sealed.hash

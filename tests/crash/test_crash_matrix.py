@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -46,8 +45,7 @@ SLICE = {
     ("encrypt-root-volume", "rollback"): ("answered DetachVolume #1", "answered AttachVolume #1"),
     ("killswitch-with-switch", "watchdog"): ("written journal injected #2",),
 }
-HAS_WATCHDOG = find_spec("gameday.rollback.watchdog") is not None
-MENDS = ("rollback", "watchdog") if HAS_WATCHDOG else ("rollback",)
+MENDS = tuple(os.environ.get("GAMEDAY_CRASH_MENDS", "rollback,watchdog").split(","))
 PATIENCE = 60.0
 """Seconds that a watchdog has: it waits out in earnest what a call without an answer may still do."""
 SWITCH = """

