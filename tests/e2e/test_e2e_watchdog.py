@@ -255,7 +255,7 @@ def a_journal_that_is_locked_when_a_human_rolls_back(scene: Scene) -> None:
     took = time.monotonic() - began
     assert (done.returncode, world.key_state) == (9, "Enabled"), done
     assert "what was put back is put back" in done.stderr, done
-    assert took < 20, f"it took {took:.1f} s"
+    assert took < 40, f"it took {took:.1f} s"
     again = scene.command("rollback", run.id)
     assert again.returncode != 0, again
     assert time.monotonic() - began - took < 10, again
