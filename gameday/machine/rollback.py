@@ -259,6 +259,16 @@ def _close(step: Undoing, closed: Closed, now: float, detail: str, out: list[Com
     return replace(step, doing=Doing.CLOSED, closed=closed, last=detail)
 
 
+def _leave(step: Undoing, now: float, timing: Timing, out: list[Command]) -> Undoing:
+    """Close a step as abandoned; its hold stays for as long as a call of ours may still land, lest that be a third's."""
+    under_way, loose = "", max(step.loose_until, min(step.settle_until, now + timing.lands_after_death))
+    if step.doing is Doing.UNDOING:
+        under_way = "; an undo was under way and may still land"
+        loose = max(loose, step.asked + timing.call_limit + timing.settle)
+    closed = _close(step, Closed.ABANDONED, now, step.leave + under_way, out)
+    return replace(closed, loose_until=loose)
+
+
 def _advance(rollback: Rollback, now: float, out: list[Command]) -> tuple[Rollback, list[Command]]:
     """Start what may start, and leave behind what hangs."""
     if rollback.expired(now):
@@ -268,8 +278,7 @@ def _advance(rollback: Rollback, now: float, out: list[Command]) -> tuple[Rollba
             rollback = _swap(rollback, _close(step, Closed.RESTORED, now, "was never changed", out))
             continue
         if step.leave:
-            under_way = "; an undo was under way and may still land" if step.doing is Doing.UNDOING else ""
-            rollback = _swap(rollback, _close(step, Closed.ABANDONED, now, step.leave + under_way, out))
+            rollback = _swap(rollback, _leave(step, now, rollback.timing, out))
             continue
         if step.doing in (Doing.UNDOING, Doing.READING) and now >= step.asked + rollback.timing.call_limit:
             if step.doing is Doing.UNDOING:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 from gameday.journal import Journal
+from gameday.journal.touch import deadly
 from gameday.machine.commands import CloseStep
 from gameday.machine.rollback import Rollback, Undoing
 from gameday.machine.spec import Timing
@@ -55,11 +56,7 @@ class Rescue:
         if journal is None and not self._charges:
             return  # the run ended before it began
         if journal is not None:
-            self._scribe = Scribe(journal, self._errand.run, BY)
-            self._claim = Claim(journal, self._errand.run)
-            for step in tuple(self._again):
-                self._scribe.reopen(step, lambda step=step: self._again.discard(step))  # type: ignore[misc]
-            threading.Thread(target=self._watch_for_abandon, name="abandon", daemon=True).start()
+            self._take_pen(journal)
         began, pause, first = time.monotonic(), FIRST_PAUSE, True
         if not self._charges:
             self._say((), why)
@@ -75,6 +72,18 @@ class Rescue:
             time.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
         self._end()
+
+    def _take_pen(self, journal: Journal) -> None:
+        """Ask and write to the journal, unless that would end this process too: then receipts must do."""
+        trouble = deadly(journal.place)
+        self._scribe = Scribe(journal, self._errand.run, BY, away=trouble)
+        if trouble:
+            self._terminal.say(f"gameday: run {self._errand.run}: the journal at {journal.place} is left alone: {trouble}")
+            return
+        self._claim = Claim(journal, self._errand.run)
+        for step in tuple(self._again):
+            self._scribe.reopen(step, lambda step=step: self._again.discard(step))  # type: ignore[misc]
+        threading.Thread(target=self._watch_for_abandon, name="abandon", daemon=True).start()
 
     def _clock(self) -> float:
         return steady() - self._means.began
@@ -154,8 +163,8 @@ class Rescue:
         self._abandoned.set()
 
     def _end(self) -> None:
-        """What the journal has not taken is on receipts; bring them in while there is hope."""
-        if self._scribe is None or self._scribe.end(JOURNAL_MAY_TAKE):
+        """What the journal has not taken is on receipts; bring them in while there is hope, and no danger."""
+        if self._scribe is None or self._scribe.end(JOURNAL_MAY_TAKE) or self._claim is None:
             return
         until = time.monotonic() + RECEIPTS_FOR
         while time.monotonic() < until and not self._scribe.merge():

@@ -26,14 +26,17 @@ class Scribe:
     journal: where the run is.
     by: who rolls back.
     teller: is handed each event, sealed, whether the journal took it or not; called from the journal's thread.
+    away: why the journal must not be touched at all; empty when it may be.
     """
 
-    def __init__(self, journal: Journal, run: str, by: str, teller: Callable[[Sealed], None] = lambda _: None) -> None:
+    def __init__(
+        self, journal: Journal, run: str, by: str, teller: Callable[[Sealed], None] = lambda _: None, *, away: str = ""
+    ) -> None:
         self._journal, self._run, self._by, self._teller = journal, run, by, teller
         self._receipts = Receipts(run, journal.place, by.replace(" ", "-"))
         self._unheard: dict[str, CloseStep] = {}
-        self._away = ""
-        self.troubles: list[str] = []
+        self._away = away
+        self.troubles: list[str] = [away] if away else []
         """What the journal did not take, and why."""
         self._writer = JournalWriter(journal, self._failed)
 

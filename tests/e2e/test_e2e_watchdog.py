@@ -279,6 +279,21 @@ def a_journal_that_is_destroyed_in_the_fault(scene: Scene) -> None:
     scene.journal.touch()
 
 
+def a_journal_whose_shared_memory_is_cut_off_in_the_fault(scene: Scene) -> None:
+    """To touch it is SIGBUS, for the runner as for the watchdog; a backup that is copied over a journal does this."""
+    run, world = in_the_fault(scene)
+    os.truncate(scene.journal.with_name("journal.db-shm"), 0)
+    until(lambda: run.process.poll() is not None, "the runner notices, or is ended")
+    until(lambda: world.key_state == "Enabled", "the key is enabled")
+    until(lambda: not _alive(run.watchdog), "the watchdog has ended, too")
+    receipts = list((scene.place / "gameday" / "receipts").glob("*"))
+    assert receipts, "the watchdog wrote down what it did, beside the journal that it could not touch"
+    done = scene.command("rollback", run.id)
+    assert done.returncode == 0, done
+    assert "EnableKey" not in done.stdout, "what the receipt closes is not undone once more"
+    assert scene.status() == 0
+
+
 def a_full_disk_in_the_fault(scene: Scene) -> None:
     import resource
 
@@ -321,6 +336,7 @@ STORIES: list[Story] = [
     a_journal_that_is_locked_when_a_human_rolls_back,
     a_full_disk_in_the_fault,
     a_journal_that_is_destroyed_in_the_fault,
+    a_journal_whose_shared_memory_is_cut_off_in_the_fault,
     a_call_that_lands_when_the_runner_is_dead_is_undone_again,
     a_watchdog_that_stands_still_in_the_fault_ends_it,
     a_runner_that_stands_still_past_max_fault_is_killed_first,

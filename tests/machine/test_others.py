@@ -102,6 +102,10 @@ def test_an_abandoned_rollback_undoes_no_more() -> None:
     pulse(play, abandoned="ann: leave it")
     assert play.last(CloseStep).closed is Closed.ABANDONED
     assert "may still land" in play.last(CloseStep).detail
+    play.after(TIMING.call_limit + TIMING.settle - 0.1)
+    assert not play.all(ReleaseHold), "the undo on the wire would land under somebody else's hold"
+    play.after(0.2)
+    assert play.all(ReleaseHold)
     assert len(play.all(Undo)) == 1
     assert play.finished.exit_code == 4
 
