@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TREE = ("gameday", "probes", "exporters", "playbooks", "tests", "docs", "pyproject.toml", "README.md")
 MACHINE = tuple(f"tests/machine/test_{name}.py" for name in ("run", "others", "switch", "simulation"))
+WATCHDOG = "tests/e2e/test_e2e_watchdog.py::test_watchdog"
 ROLLBACK = tuple(f"tests/rollback/test_rollback_{name}.py" for name in ("claim", "receipts", "vigil"))
 
 
@@ -195,6 +196,33 @@ MUTATIONS = (
         ROLLBACK,
     ),
     Mutation(
+        "an abandoned run's hold is given back while an undo may still land",
+        "gameday/machine/rollback.py",
+        "return replace(closed, loose_until=loose)",
+        "return closed",
+    ),
+    Mutation(
+        "the journal's word is enough: the watchdog's is not waited for",
+        "gameday/rollback/keeper.py",
+        "            self._leash.ask(Guard(record=intent), write, lambda why, _: refused(why))",
+        "            self._leash.tell(Guard(record=intent))\n            write()",
+        (f"{WATCHDOG}[a_watchdog_that_stands_still_is_waited_for_and_nothing_is_broken]",),
+    ),
+    Mutation(
+        "the runner is not killed first",
+        "gameday/rollback/watchdog.py",
+        "            self._runner.end(0.0 if self._vigil.charges else LEAVES_WITHIN)\n",
+        "",
+        (f"{WATCHDOG}[a_runner_that_stands_still_past_max_fault_is_killed_first]",),
+    ),
+    Mutation(
+        "a journal that is deadly to touch is touched",
+        "gameday/rollback/rescue.py",
+        "trouble = deadly(journal.place)",
+        'trouble = ""',
+        (f"{WATCHDOG}[a_journal_whose_shared_memory_is_cut_off_in_the_fault]",),
+    ),
+    Mutation(
         "a receipt closes no step",
         "gameday/rollback/receipts.py",
         "            journal.close(run, receipt.step, receipt.closed, detail)\n",
@@ -217,7 +245,7 @@ def try_one(mutation: Mutation, seeds: int) -> tuple[str, str]:
             return "STALE", f"{mutation.file} holds {mutation.old!r} {text.count(mutation.old)} times"
         file.write_text(text.replace(mutation.old, mutation.new))
         env = {**os.environ, "GAMEDAY_SEEDS": str(seeds), "PYTHONPATH": place}
-        words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutation.tests]
+        words = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *mutation.tests]
         done = subprocess.run(words, cwd=place, env=env, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return "SURVIVED", "no test noticed"

@@ -21,11 +21,7 @@ def deadly(place: str) -> str:
     """Have a forked child read the journal; returns what ended the child, or ``""`` when nothing did.
 
     The child has this process's mappings, so that it meets what this process would. Errors of the database are not
-    told: whoever uses the journal hears of them, and lives.
-
-    Parameters
-    ----------
-    place: a journal's place; only that of a file is touched.
+    told: whoever uses the journal hears of them, and lives. Only a journal in a file (``place``) is touched.
     """
     if sys.platform != "linux" or not Path(place).is_file():
         return ""

@@ -212,6 +212,8 @@ def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -
     if step is None or step.doing is not Doing.READING or event.attempt != step.attempt:
         return rollback
     found, now = event.found, event.now
+    if now > step.asked + rollback.timing.call_limit:
+        return rollback  # this process stood still: what was true when it was read may be long past; it is read again
     denied, step = step.denied, replace(step, denied=False)
     word = {Restored: "restored", StillOurs: "still_ours", Drifted: "drifted", Unknown: "unknown"}[type(found)]
     out.append(
@@ -260,7 +262,7 @@ def _close(step: Undoing, closed: Closed, now: float, detail: str, out: list[Com
 
 
 def _leave(step: Undoing, now: float, timing: Timing, out: list[Command]) -> Undoing:
-    """Close a step as abandoned; its hold stays for as long as a call of ours may still land, lest that be a third's."""
+    """Close a step as abandoned; its hold stays for as long as a call of ours may still land."""
     under_way, loose = "", max(step.loose_until, min(step.settle_until, now + timing.lands_after_death))
     if step.doing is Doing.UNDOING:
         under_way = "; an undo was under way and may still land"

@@ -59,6 +59,7 @@ class Rescue:
             self._take_pen(journal)
         began, pause, first = time.monotonic(), FIRST_PAUSE, True
         if not self._charges:
+            self._let_rehearsals_land()
             self._say((), why)
         while self._charges:
             state = self._round(why, first=first)
@@ -78,12 +79,22 @@ class Rescue:
         trouble = deadly(journal.place)
         self._scribe = Scribe(journal, self._errand.run, BY, away=trouble)
         if trouble:
-            self._terminal.say(f"gameday: run {self._errand.run}: the journal at {journal.place} is left alone: {trouble}")
+            left = f"the journal at {journal.place} is left alone: {trouble}"
+            self._terminal.say(f"gameday: run {self._errand.run}: {left}")
             return
         self._claim = Claim(journal, self._errand.run)
         for step in tuple(self._again):
             self._scribe.reopen(step, lambda step=step: self._again.discard(step))  # type: ignore[misc]
         threading.Thread(target=self._watch_for_abandon, name="abandon", daemon=True).start()
+
+    def _let_rehearsals_land(self) -> None:
+        """A run that died while it was armed may have a rehearsal on the wire: its holds outlast it."""
+        run = self._errand.run
+        if self._scribe is None or self._claim is None:
+            return
+        if self._scribe.ask(lambda journal: any(hold.run == run for hold in journal.holds()), JOURNAL_MAY_TAKE):
+            lands = Timing(settle=self._vigil.limits.settle).lands_after_death
+            time.sleep(max(0.0, self._since + lands - self._clock()))
 
     def _clock(self) -> float:
         return steady() - self._means.began

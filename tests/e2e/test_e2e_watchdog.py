@@ -103,6 +103,19 @@ def without_its_watchdog_nothing_is_broken(scene: Scene) -> None:
     assert world.disables() == 0
 
 
+def a_watchdog_that_stands_still_is_waited_for_and_nothing_is_broken(scene: Scene) -> None:
+    """It must say that it holds a step before the step's change is made, and it says nothing."""
+    world, gate = scene.world(), scene.gate()
+    run = scene.start(world, gate=gate)
+    run.wait("expectation_met", probe="read-clock", phase="baseline")
+    run.stop_watchdog()
+    gate.end_baseline()
+    assert "watchdog" in scene.ends(run, 5, "refused")["story"]
+    assert world.disables() == 0
+    os.kill(run.watchdog, SIGCONT)
+    until(lambda: not _alive(run.watchdog), "it hears that the run is over, and leaves")
+
+
 def a_watchdog_that_dies_in_the_fault_ends_it(scene: Scene) -> None:
     run, world = in_the_fault(scene)
     run.kill_watchdog()
@@ -339,6 +352,7 @@ STORIES: list[Story] = [
     a_journal_whose_shared_memory_is_cut_off_in_the_fault,
     a_call_that_lands_when_the_runner_is_dead_is_undone_again,
     a_watchdog_that_stands_still_in_the_fault_ends_it,
+    a_watchdog_that_stands_still_is_waited_for_and_nothing_is_broken,
     a_runner_that_stands_still_past_max_fault_is_killed_first,
     the_watchdog_goes_on_where_the_runner_gives_up,
     what_a_human_abandons_the_watchdog_leaves_alone,

@@ -371,6 +371,8 @@ class Rescuer:
         self.world, self.run, self.alive, self.tries_on = world, run, True, tries_on
         self.hands = Hands(world, self, {step.spec.id: step.spec for step in undoing})
         self.timing = world.timing
+        # With nothing to undo, the rehearsal of a run that died while it was armed may be on the wire.
+        self.free_at = 0.0 if undoing else world.now + self.timing.lands_after_death
         self.state: Rollback
         self.state, commands = rollback.begin(undoing, world.now, self.timing)
         self._carry_out(commands)
@@ -380,7 +382,7 @@ class Rescuer:
         """When time alone moves it on."""
         if not self.alive:
             return inf
-        return self.state.wake_at() if self.state.open else max(self.world.now, self.state.loose_until)
+        return self.state.wake_at() if self.state.open else max(self.world.now, self.state.loose_until, self.free_at)
 
     def feed(self, event: Input) -> None:
         """Move the rollback on."""
@@ -402,7 +404,7 @@ class Rescuer:
             again = tuple(replace(step, next_at=self.world.now) for step in self.state.open)
             self.state, commands = rollback.begin(again, self.world.now, self.timing)
             self._carry_out(commands)
-        if not self.state.open and self.world.now >= self.state.loose_until:
+        if not self.state.open and self.world.now >= max(self.state.loose_until, self.free_at):
             self.alive = False
             self.world.release_all(self.run)
 
