@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gameday.blastradius._resolve import resolve_key
     from gameday.blastradius._s3 import BucketSource
     from gameday.blastradius._source import Engine, Hits, Progress, Source, Watch, new_hits
+    from gameday.blastradius._spark import Spark
     from gameday.blastradius._sql import REFUSALS, REFUSED_ACTIONS
     from gameday.blastradius._words import coverage_sentences
 else:
@@ -26,6 +27,7 @@ else:
         "_resolve": "resolve_key",
         "_s3": "BucketSource",
         "_source": "Engine, Hits, Progress, Source, Watch, new_hits",
+        "_spark": "Spark",
         "_sql": "REFUSALS, REFUSED_ACTIONS",
         "_words": "coverage_sentences",
     }
@@ -55,6 +57,7 @@ __all__ = [
     "Question",
     "Row",
     "Source",
+    "Spark",
     "Table",
     "Totals",
     "Trail",

@@ -1,6 +1,6 @@
 """The one definition of the blast radius, in SQL over a flat view of CloudTrail's records.
 
-DuckDB and Athena (Trino) run the same text. What differs between them is in ``Dialect``: how a value is taken
+DuckDB, Athena (Trino) and Spark run the same text. What differs between them is in ``Dialect``: how a value is taken
 out of JSON, how texts are put together, and the view that gives the columns of ``_flat.COLUMNS``. Regular expressions
 hold no backslash, and names no quote, so that a literal means the same everywhere.
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from gameday.blastradius._flat import COLUMNS
 from gameday.blastradius._question import KeyName, Question
 
 REFUSED_ACTIONS = (
@@ -125,6 +126,14 @@ TRINO = Dialect(
     pairs=lambda doc: _pairs(f"TRY(CAST(json_parse({doc}) AS MAP(VARCHAR, VARCHAR)))"),
     distinct=lambda column: f"array_join(array_sort(array_agg(DISTINCT nullif({column}, ''))), ',')",
 )
+SPARK = Dialect(
+    name="spark",
+    text=lambda doc, path: f'get_json_object({doc}, "{_bracketed(path, chr(39))}")',
+    part=lambda doc, path: f'get_json_object({doc}, "{_bracketed(path, chr(39))}")',
+    pairs=lambda doc: _pairs(f"from_json({doc}, 'map<string,string>')"),
+    distinct=lambda column: f"array_join(array_sort(collect_set(nullif({column}, ''))), ',')",
+)
+
 ROW_COLUMNS = (
     "kind", "principal", "service", "resource", "uses", "errors", "refused", "first_used", "last_used",
     "first_refused", "last_refused", "last_succeeded", "actions", "error_codes", "sessions", "repeated",
@@ -160,6 +169,35 @@ ATHENA_RECORDS = """  SELECT
   FROM {table}
   WHERE {partitions}"""
 """The flat view over a table as Athena knows log files: ``requestparameters`` is text, the identity a struct."""
+
+SPARK_RECORDS = """  SELECT {columns},
+    coalesce(get_json_object(record, '$.requestParameters'), '{{}}') AS request_parameters,
+    coalesce(array_join(transform(from_json(get_json_object(record, '$.resources'), 'array<struct<ARN:string>>'),
+      r -> r.ARN), ','), '') AS resources
+  FROM {table}"""
+"""The flat view over records as Spark gives them, each the text of its JSON."""
+
+_SPARK_PATHS = (
+    "eventID", "sharedEventID", "requestID", "eventTime", "eventSource", "eventName", "errorCode", "errorMessage",
+    "userAgent", "sourceIPAddress", "awsRegion", "recipientAccountId", "userIdentity.type", "userIdentity.arn",
+    "userIdentity.principalId", "userIdentity.accountId", "userIdentity.sessionContext.sessionIssuer.arn",
+    "userIdentity.invokedBy", "userIdentity.inScopeOf.credentialsIssuedTo",
+)  # fmt: skip
+
+
+def spark_hits(column: str, needles: Iterable[str]) -> str:
+    """Of an array of records, those that hold one of the texts: few, and no other is parsed."""
+    found = " OR ".join(f"contains(record, '{needle}')" for needle in needles)
+    return f"filter({column}, record -> {found})"
+
+
+def spark_records(table: str) -> str:
+    """The view over ``table``, whose column ``record`` is a record's JSON."""
+    columns = ",\n    ".join(
+        f"coalesce(get_json_object(record, '$.{path}'), '') AS {name}"
+        for path, name in zip(_SPARK_PATHS, COLUMNS, strict=False)
+    )
+    return SPARK_RECORDS.format(columns=columns, table=table)
 
 
 def rows_sql(question: Question, dialect: Dialect, records: str) -> str:

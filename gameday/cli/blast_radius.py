@@ -55,6 +55,7 @@ class Asked:
     format_: str
     limit: int
     logs: str | None
+    master: str | None
     database: str
     table: str
     workgroup: str
@@ -134,6 +135,12 @@ def _engine(asked: Asked, session: Session | None) -> Engine:
                 "files in a folder need none: --source DIR"
             )
         return _of_aws(asked, session)
+    if asked.source == "spark":
+        from gameday.blastradius import Spark
+
+        if not asked.master or not asked.logs:
+            raise click.UsageError("--source spark needs --master URL and --logs PLACE, which every worker can reach")
+        return Spark(asked.master, asked.logs)
     return Embedded(FolderSource(Path(asked.source)))
 
 

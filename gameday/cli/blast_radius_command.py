@@ -20,10 +20,10 @@ Exit codes:
 @click.argument("key")
 @click.option(
     "--source",
-    metavar="lookup|DIR|s3://BUCKET/PREFIX|athena",
+    metavar="lookup|DIR|s3://BUCKET/PREFIX|athena|spark",
     default="lookup",
     show_default=True,
-    help="Where the records are: the event history, log files, a table.",
+    help="Where the records are: the event history, log files, a table, a cluster.",
 )
 @click.option("--since", default="90d", show_default=True, help="A time (2026-11-01T10:00Z) or how long ago.")
 @click.option("--until", default="0", help="A time, or how long ago.  [default: now]")
@@ -36,7 +36,8 @@ Exit codes:
 @click.option("--profile", help="One of boto3's profiles, with --target aws.")
 @click.option("--format", "format_", type=click.Choice(["table", "json", "csv", "mermaid"]), default="table")
 @click.option("--limit", default=40, show_default=True, type=click.IntRange(1), help="Rows that the table shows.")
-@click.option("--logs", metavar="PLACE", help="athena: where the log files are, for --create-table.")
+@click.option("--logs", metavar="PLACE", help="Where the log files are, for spark, and for athena --create-table.")
+@click.option("--master", metavar="URL", help="spark: its master, e.g. spark://host:7077.")
 @click.option("--database", default="default", show_default=True, help="athena: the database.")
 @click.option("--table", default="cloudtrail_logs", show_default=True, help="athena: the table.")
 @click.option("--workgroup", default="primary", show_default=True, help="athena: the workgroup.")

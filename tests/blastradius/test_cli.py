@@ -65,6 +65,7 @@ def test_what_could_not_be_read_is_an_exit_code_of_its_own(tmp_path: Path) -> No
         ([ARN, "--source", "/nonexistent"], 5, "there is no folder or file"),
         ([ARN, "--source", "s3://bucket"], 2, "needs an AWS"),
         ([ARN, "--source", ".", "--account", "111122223333"], 2, "--only-account"),
+        ([ARN, "--source", "spark"], 2, "needs --master"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_sentence(arguments: list[str], code: int, said: str) -> None:

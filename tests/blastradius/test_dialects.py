@@ -1,4 +1,4 @@
-"""One text in two dialects: what Athena is given says what DuckDB is given, by SQLGlot's translation."""
+"""One text in three dialects: what Athena and Spark are given says what DuckDB is given, by SQLGlot's translation."""
 
 # ruff: noqa: E501  (SQL)
 from __future__ import annotations
@@ -13,10 +13,15 @@ import sqlglot
 from gameday.blastradius import Embedded, Question
 from gameday.blastradius._athena import _STRUCT
 from gameday.blastradius._embedded import answer_of
-from gameday.blastradius._sql import ATHENA_RECORDS, DUCKDB, TRINO, rows_sql, uses_sql
+from gameday.blastradius._sql import ATHENA_RECORDS, DUCKDB, SPARK, TRINO, rows_sql, spark_records, uses_sql
 from tests.blastradius.corpus import records, told
 from tests.blastradius.shapes import KEY, QUESTION, Given
 
+SCHEMAS = {
+    "'array<struct<ARN:string>>'": """'[{"ARN":"VARCHAR"}]'""",
+    "'map<string,string>'": """'"MAP(VARCHAR,VARCHAR)"'""",
+}
+"""What SQLGlot does not translate: a schema is a text of its own in both."""
 DETAIL = Question(KEY, QUESTION.window, detail=True)
 
 
@@ -85,21 +90,32 @@ def duck_type(hive: str) -> str:
     )
 
 
-def test_the_text_for_athena_says_the_same(tmp_path: Path) -> None:
+def as_spark_reads(database: duckdb.DuckDBPyConnection, folder: Path) -> str:
+    database.execute("CREATE TABLE logs (record VARCHAR)")
+    database.executemany("INSERT INTO logs VALUES (?)", [[json.dumps(record)] for record in records()])
+    return spark_records("logs")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "read", "view"), [(TRINO, "trino", as_athena_reads), (SPARK, "spark", as_spark_reads)]
+)
+def test_the_text_for_a_cluster_says_the_same(dialect: object, read: str, view: object, tmp_path: Path) -> None:
     expected = Embedded(Given(*records())).ask(DETAIL)
     with duckdb.connect() as database:
-        source = as_athena_reads(database, tmp_path)
+        source = view(database, tmp_path)
         asked = [
-            sqlglot.transpile(text(DETAIL, TRINO, source), read="trino", write="duckdb")[0]
+            sqlglot.transpile(text(DETAIL, dialect, source), read=read, write="duckdb")[0]
             for text in (rows_sql, uses_sql)
         ]
+        for schema, ducks in SCHEMAS.items():
+            asked = [sql.replace(schema, ducks) for sql in asked]
         rows, uses = (database.sql(sql).fetchall() for sql in asked)
     answer = answer_of(DETAIL, rows, uses, expected.coverage)
     assert told(answer) == told(expected)
     assert answer.uses == expected.uses
 
 
-@pytest.mark.parametrize(("dialect", "read"), [(DUCKDB, "duckdb"), (TRINO, "athena")])
+@pytest.mark.parametrize(("dialect", "read"), [(DUCKDB, "duckdb"), (TRINO, "athena"), (SPARK, "spark")])
 def test_the_text_is_of_its_dialect_and_has_no_backslash(dialect: object, read: str) -> None:
     view = "SELECT * FROM logs"
     for text in (rows_sql(QUESTION, dialect, view), uses_sql(QUESTION, dialect, view)):

@@ -36,21 +36,26 @@ def use(client: Callable[..., Any], key: str) -> None:
     kms.enable_key(KeyId=key)
 
 
-def test_event_history_a_folder_and_a_bucket_give_the_same_answer(
-    client: Callable[..., Any], aws: Session, lab: LabControl, tmp_path: Path
-) -> None:
+def trail_of_the_lab(client: Callable[..., Any], lab: LabControl, folder: Path) -> str:
+    """A key that was used while a trail was on, with its log files in ``BUCKET`` and in a folder; the key's ARN."""
     lab.knobs(cloudtrail_file_interval=0)  # files are there when somebody reads
     store, trails = client("s3"), client("cloudtrail")
     store.create_bucket(Bucket=BUCKET)
     trails.create_trail(Name="all", S3BucketName=BUCKET)
     trails.start_logging(Name="all")
-    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    key = str(client("kms").create_key()["KeyMetadata"]["Arn"])
     use(client, key)
     for listed in store.list_objects_v2(Bucket=BUCKET)["Contents"]:
-        file = tmp_path / listed["Key"]
+        file = folder / listed["Key"]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(store.get_object(Bucket=BUCKET, Key=listed["Key"])["Body"].read())
+    return key
 
+
+def test_event_history_a_folder_and_a_bucket_give_the_same_answer(
+    client: Callable[..., Any], aws: Session, lab: LabControl, tmp_path: Path
+) -> None:
+    key = trail_of_the_lab(client, lab, tmp_path)
     now = datetime.now(UTC)
     window = Window(now - timedelta(days=1), now + timedelta(minutes=1))
     question = Question(KeyName.parse(key), window)
