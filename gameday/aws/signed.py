@@ -2,18 +2,21 @@
 
 boto3 works out at each call what never changes (endpoint rules, the serialised request, the parsed headers), so that
 two cores do not hold 1,000 reads a second. Here it is asked once for each object, and stopped just before it signs;
-from then on that request is signed anew and sent over the client's own connections. What is not a plain answer is read
-by botocore's own parser, and what botocore would redirect is left to it: no reader can tell the two apart.
+from then on that request is signed anew (``resigned``) and sent over the client's own connections (``warm``; where none
+is open botocore opens it, and sends). What is not a plain answer is read by botocore's own parser, and what botocore
+would redirect is left to it: no reader can tell the two apart.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore import UNSIGNED
 from botocore.awsrequest import AWSRequest
@@ -22,9 +25,13 @@ from botocore.httpchecksum import handle_checksum_body
 from botocore.parsers import create_parser
 from botocore.response import StreamingBody
 
+from gameday.aws.resigned import STAMP, Resigned, text
+from gameday.aws.warm import Answer, Warm
+
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
     from types_boto3_s3 import S3Client
+    from urllib3.connectionpool import HTTPConnectionPool
 
 _KEPT = 20_000
 """As many objects' requests are remembered; each costs about 2 kB."""
@@ -40,14 +47,53 @@ class _Drawn(Exception):
     """The request is there; nothing was sent."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Drawing:
-    """A request as boto3 would sign it."""
+    """A request as boto3 would sign it.
+
+    Parameters
+    ----------
+    auth: gives botocore's signer with the credentials of now; None for a request that is not signed.
+    """
 
     url: str
     headers: tuple[tuple[str, str], ...]
     context: dict[str, Any]
-    sign: Callable[[AWSRequest], None]
+    auth: Callable[[], Any]
+    place: str = field(init=False)
+    """Scheme, host and port: requests of one place share connections."""
+    resigned: Resigned | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        self.place = f"{parts.scheme}://{parts.netloc}"
+
+    def request(self, auth: Any) -> AWSRequest:
+        """For botocore to send."""
+        request = AWSRequest(method="GET", url=self.url, headers=dict(self.headers))
+        request.context = dict(self.context)  # the signer leaves its time in there
+        if auth is not None:
+            auth.add_auth(request)
+        request.headers["amz-sdk-invocation-id"] = str(uuid.uuid4())
+        request.headers["amz-sdk-request"] = "attempt=1; max=1"
+        return request
+
+    def wire(self) -> bytes:
+        """The same as it goes over a connection."""
+        auth, stamp = self.auth(), time.strftime(STAMP, time.gmtime())
+        wire = self.resigned and self.resigned.at(stamp, auth)
+        while not wire:  # again, where midnight came between
+            self.resigned = _resigned(self, auth)
+            wire = self.resigned.at(time.strftime(STAMP, time.gmtime()), auth)
+        return wire
+
+
+def _resigned(drawing: _Drawing, auth: Any) -> Resigned:
+    parts = urlsplit(drawing.url)
+    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")  # a port that http.client leaves out
+    host = parts.netloc.removesuffix(usual)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return Resigned(drawing.request(auth), auth, target, host.lower())
 
 
 class SignedReads:
@@ -61,6 +107,7 @@ class SignedReads:
     def __init__(self, client: S3Client) -> None:
         self._client = client
         self._drawings: dict[tuple[str, str], _Drawing] = {}
+        self._pools: dict[str, HTTPConnectionPool] = {}
         self._drawing = threading.local()
         client.meta.events.register_last("before-sign.s3.GetObject", self._before_sign)
 
@@ -69,7 +116,7 @@ class SignedReads:
         drawing = self._drawings.get((bucket, key)) or self._draw(bucket, key)
         if drawing is None:
             return self._by_boto3(bucket, key)
-        answer = _send(self._client, drawing)
+        answer = self._send(drawing)
         if answer.status_code < 300:
             return _body(self._client, answer, drawing), _request_id(answer)
         parsed = _parse(answer)
@@ -77,6 +124,19 @@ class SignedReads:
             self._drawings.pop((bucket, key), None)
             return self._by_boto3(bucket, key)
         raise ClientError(parsed, "GetObject")
+
+    def _send(self, drawing: _Drawing) -> AWSResponse | Answer:
+        if pool := self._pools.get(drawing.place):
+            wire = drawing.wire()  # which may have to assume a role first
+            if warm := Warm.take(pool, drawing.url):
+                return warm.ask(wire)
+        prepared: AWSPreparedRequest = drawing.request(drawing.auth()).prepare()
+        prepared.stream_output = True
+        endpoint: Any = self._client._endpoint  # type: ignore[attr-defined]  # has boto3's proxies and certificates
+        answer: AWSResponse = endpoint.http_session.send(prepared)
+        raw: Any = answer.raw
+        self._pools[drawing.place] = raw._pool
+        return answer
 
     def _draw(self, bucket: str, key: str) -> _Drawing | None:
         """Have boto3 make the request; None where it signs in a way of its own (S3 Express, several Regions)."""
@@ -127,39 +187,28 @@ class SignedReads:
         name, region = signing.get("signing_name") or signing_name, signing.get("region") or region_name
         plain = signature_version in (UNSIGNED, "s3v4") and not {"request_credentials", "identity_cache"} & {*signing}
 
-        def sign(again: AWSRequest) -> None:
-            if signature_version != UNSIGNED:
-                request_signer.get_auth_instance(name, region, signature_version).add_auth(again)
+        def auth() -> Any:
+            unsigned = signature_version == UNSIGNED
+            return None if unsigned else request_signer.get_auth_instance(name, region, signature_version)
 
-        headers = tuple((header, _text(value)) for header, value in request.headers.items())
-        drawn.append(_Drawing(request.url or "", headers, dict(request.context), sign) if plain else None)
+        headers = tuple((header, text(value)) for header, value in request.headers.items())
+        drawn.append(_Drawing(request.url or "", headers, dict(request.context), auth) if plain else None)
         if plain and not self._drawing.send:
             raise _Drawn
 
 
-def _send(client: S3Client, drawing: _Drawing) -> AWSResponse:
-    request = AWSRequest(method="GET", url=drawing.url, headers=dict(drawing.headers))
-    request.context = dict(drawing.context)  # the signer leaves its time in there
-    drawing.sign(request)
-    request.headers["amz-sdk-invocation-id"] = str(uuid.uuid4())
-    request.headers["amz-sdk-request"] = "attempt=1; max=1"
-    prepared: AWSPreparedRequest = request.prepare()
-    prepared.stream_output = True
-    endpoint: Any = client._endpoint  # type: ignore[attr-defined]  # whose sockets have boto3's proxies and certificates
-    return endpoint.http_session.send(prepared)  # type: ignore[no-any-return]
-
-
-def _body(client: S3Client, answer: AWSResponse, drawing: _Drawing) -> StreamingBody:
+def _body(client: S3Client, answer: AWSResponse | Answer, drawing: _Drawing) -> StreamingBody:
     """The body, with the check of its checksum that boto3 makes."""
-    length: Any = answer.headers.get("content-length")  # text, as boto3 gives it; the stubs want a number
-    said: dict[str, Any] = {"headers": answer.headers, "body": StreamingBody(answer.raw, length), "context": {}}
     whole: Any = answer
+    raw: Any = answer.raw
+    length: Any = answer.headers.get("content-length")  # text, as boto3 gives it; the stubs want a number
+    said: dict[str, Any] = {"headers": answer.headers, "body": StreamingBody(raw, length), "context": {}}
     handle_checksum_body(whole, said, drawing.context, client.meta.service_model.operation_model("GetObject"))
     body: StreamingBody = said["body"]
     return body
 
 
-def _parse(answer: AWSResponse) -> Any:
+def _parse(answer: AWSResponse | Answer) -> Any:
     """An error as boto3's parser reads it."""
     read = b""
     while len(read) < _ERROR_BYTES and (chunk := answer.raw.read(_CHUNK)):
@@ -171,7 +220,7 @@ def _parse(answer: AWSResponse) -> Any:
     return parser.parse(said, None)
 
 
-def _is_elsewhere(answer: AWSResponse, error: dict[str, Any]) -> bool:
+def _is_elsewhere(answer: AWSResponse | Answer, error: dict[str, Any]) -> bool:
     """Whether boto3 would ask again in the Region that S3 named (botocore/utils.py, ``S3RegionRedirectorv2``).
 
     Where S3 named none, boto3 asks for it with a HeadBucket, whose own redirect it follows in the same way: at an
@@ -181,11 +230,7 @@ def _is_elsewhere(answer: AWSResponse, error: dict[str, Any]) -> bool:
     return moved and ("x-amz-bucket-region" in answer.headers or "Region" in error)
 
 
-def _request_id(answer: AWSResponse) -> str:
+def _request_id(answer: AWSResponse | Answer) -> str:
     """As botocore's parser takes it from S3's headers."""
     headers = answer.headers
     return str(headers.get("x-amzn-requestid") or headers.get("x-amz-request-id") or "")
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
