@@ -171,6 +171,15 @@ class Session:
             role = replace(role, arn=f"arn:{self._partition}:iam::{self._account}:{role.arn}")
         return self._as(role)
 
+    def in_region(self, region: str) -> Session:
+        """The same identity in another Region, with clients of its own."""
+        if region == self._region:
+            return self
+        other = copy.copy(self)
+        other._region, other._boto = region, []
+        other._reading, other._changing, other._others, other._signed = {}, {}, {}, []
+        return other
+
     @contextmanager
     def fresh(self) -> Iterator[Session]:
         """The same identity with nothing kept of it: new connections, credentials looked up anew, a role assumed anew.

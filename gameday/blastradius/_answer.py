@@ -70,6 +70,7 @@ class Row:
     errors: those that failed, for whatever reason.
     refused: those that failed because the key could not be used (``REFUSALS``); AccessDenied is not among them.
     first_refused, last_refused, last_succeeded: None when there was none.
+    accounts, regions: whose logs, and of which Regions, they were found in.
     """
 
     principal: str
@@ -85,6 +86,8 @@ class Row:
     last_succeeded: datetime | None
     actions: tuple[str, ...]
     error_codes: tuple[str, ...]
+    accounts: tuple[str, ...]
+    regions: tuple[str, ...]
     sessions: int
 
 

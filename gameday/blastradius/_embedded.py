@@ -135,6 +135,8 @@ def _row(found: dict[str, str]) -> Row:
         last_succeeded=_time(found["last_succeeded"]),
         actions=tuple(filter(None, found["actions"].split(","))),
         error_codes=tuple(filter(None, found["error_codes"].split(","))),
+        accounts=tuple(filter(None, found["accounts"].split(","))),
+        regions=tuple(filter(None, found["regions"].split(","))),
         sessions=int(found["sessions"]),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gameday.errors import Refused
@@ -23,6 +24,8 @@ class KeyName:
     partition, region, account: ``""`` when only the id is known; then any key of that id is meant.
     aliases: as ``alias/NAME``. A record may name the key by an alias alone, and that alias means this key only in the
         key's own account and Region.
+    replicas: further Regions in which a multi-Region key is meant too; each replica is a key of its own, which stays
+        when another is disabled.
     """
 
     id: str
@@ -30,11 +33,32 @@ class KeyName:
     region: str = ""
     account: str = ""
     aliases: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
 
     @property
     def arn(self) -> str:
         """The key's ARN, or ``""`` when only its id is known."""
         return f"arn:{self.partition}:kms:{self.region}:{self.account}:key/{self.id}" if self.account else ""
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The Regions in which the key is meant; empty when only its id is known."""
+        return (self.region, *self.replicas) if self.region else ()
+
+    @property
+    def arns(self) -> tuple[str, ...]:
+        """Its ARN in each of them."""
+        return tuple(self.of(region) for region in self.regions)
+
+    def of(self, region: str) -> str:
+        """The ARN that it has in a Region."""
+        return self.arn.replace(f":kms:{self.region}:", f":kms:{region}:", 1)
+
+    def also_in(self, regions: Iterable[str]) -> KeyName:
+        """The same with its replicas in these Regions, where it is a multi-Region key; else as it is."""
+        if not (self.arn and self.id.startswith("mrk-")):
+            return self
+        return replace(self, replicas=tuple(dict.fromkeys(one for one in regions if one != self.region)))
 
     def __str__(self) -> str:
         return self.arn or self.id
@@ -89,7 +113,8 @@ class Question:
     Parameters
     ----------
     accounts: read these only; empty reads all. A denied call from another account is logged in that account alone.
-    regions: read these only; empty reads the key's own Region when it is known, since KMS logs nowhere else.
+    regions: read these only; empty reads the key's own Region when it is known (and its replicas', where they are
+        meant), since KMS logs nowhere else.
     detail: also give each single use, for joins; by default only the sums.
     """
 
@@ -102,4 +127,4 @@ class Question:
     @property
     def reading_regions(self) -> tuple[str, ...]:
         """The Regions to read; empty for all."""
-        return self.regions or ((self.key.region,) if self.key.region else ())
+        return self.regions or self.key.regions

@@ -17,7 +17,7 @@ What AWS' records look like, and why each rule is there, is in AWS' documentatio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gameday.blastradius._flat import COLUMNS
 from gameday.blastradius._question import KeyName, Question
@@ -136,7 +136,8 @@ SPARK = Dialect(
 
 ROW_COLUMNS = (
     "kind", "principal", "service", "resource", "uses", "errors", "refused", "first_used", "last_used",
-    "first_refused", "last_refused", "last_succeeded", "actions", "error_codes", "sessions", "repeated",
+    "first_refused", "last_refused", "last_succeeded", "actions", "error_codes", "accounts", "regions",
+    "sessions", "repeated",
 )  # fmt: skip
 USE_COLUMNS = (
     "event_id", "shared_event_id", "request_id", "moment", "kind", "action", "principal", "session", "service",
@@ -212,7 +213,7 @@ def uses_sql(question: Question, dialect: Dialect, records: str) -> str:
 
 
 def _distinct(dialect: Dialect) -> dict[str, str]:
-    return {name: dialect.distinct(name) for name in ("action", "error_code")}
+    return {name: dialect.distinct(name) for name in ("action", "error_code", "account", "region")}
 
 
 SUMS = """SELECT
@@ -227,6 +228,8 @@ SUMS = """SELECT
   max(CASE WHEN error_code = '' THEN moment END) AS last_succeeded,
   {action} AS actions,
   {error_code} AS error_codes,
+  {account} AS accounts,
+  {region} AS regions,
   count(DISTINCT nullif(session, '')) AS sessions,
   sum(copies - 1) AS repeated
 FROM uses
@@ -338,13 +341,15 @@ def _about(key: KeyName) -> str:
     """Whether a record is about the key, exactly."""
     mine = _is_key(key, "asked_key"), _is_key(key, "source_key"), _is_key(key, "destination_key")
     if key.arn:
-        listed, message = f"concat(',', resources, ',') LIKE '%,{key.arn},%'", f"message_key = '{key.arn}'"
+        listed = " OR ".join(f"concat(',', resources, ',') LIKE '%,{arn},%'" for arn in key.arns)
+        message = f"message_key IN ({_list(key.arns)})"
     else:
         listed = f"concat(',', resources, ',') LIKE '%:key/{key.id},%'"
         message = f"message_key LIKE '%:key/{key.id}'"
     found = [listed, message, *mine]
     if key.aliases:
-        names = [f"asked_key IN ({_list(key.aliases)}) AND {_local(key)}"] if key.arn else []
+        here = replace(key, replicas=())  # an alias of the same name elsewhere may stand for something else
+        names = [f"asked_key IN ({_list(key.aliases)}) AND {_local(here)}"] if key.arn else []
         arns = [f"arn:{key.partition}:kms:{key.region}:{key.account}:{name}" for name in key.aliases if key.arn]
         names += [f"asked_key IN ({_list(arns)})"] if arns else [_alias_anywhere(key.aliases)]
         found.append(f"(resources NOT LIKE '%:key/%' AND ({' OR '.join(f'({each})' for each in names)}))")
@@ -360,11 +365,11 @@ def _alias_anywhere(aliases: Iterable[str]) -> str:
 def _is_key(key: KeyName, column: str) -> str:
     if not key.arn:
         return f"({column} = '{key.id}' OR {column} LIKE '%:key/{key.id}')"
-    return f"({column} = '{key.arn}' OR ({column} = '{key.id}' AND {_local(key)}))"
+    return f"({column} IN ({_list(key.arns)}) OR ({column} = '{key.id}' AND {_local(key)}))"
 
 
 def _local(key: KeyName) -> str:
-    return f"region = '{key.region}' AND account IN ('{key.account}', '')"
+    return f"region IN ({_list(key.regions)}) AND account IN ('{key.account}', '')"
 
 
 def _where(question: Question) -> str:

@@ -101,7 +101,7 @@ class Lookup:
             reading = _Reading(session, self.pace, deadline, watch)
             window, note = _reachable(question.window)
             parts: list[tuple[LookupAttributeKeyType, str, Window | None]] = [
-                ("ResourceName", str(question.key), window),
+                ("ResourceName", _name(question.key, session.region), window),
                 ("EventSource", "kms.amazonaws.com", self.refusals),
             ]
             for attribute, value, part in parts:
@@ -109,6 +109,10 @@ class Lookup:
                     _keep(reading.pages(attribute, value, part), question.key, hits, reading)
             coverage += reading.coverage(note)
         return coverage
+
+
+def _name(key: KeyName, region: str) -> str:
+    return key.of(region) if region in key.replicas else str(key)
 
 
 def _covered(attribute: str, part: Window, refusals: Window | None) -> bool:
@@ -157,7 +161,8 @@ class _Reading:
             if why:
                 until = "" if reached == window.until else f", so nothing before {_at(reached)}"
                 self._partial.append(
-                    f"{why}; {attribute} {value} was read back to {_at(reached)} of {_at(window.since)}{until}"
+                    f"{why}; {attribute} {value} was read back to {_at(reached)} of {_at(window.since)}{until}, in "
+                    f"{self._session.account}/{self._session.region}"
                 )
                 return
             for text in events:

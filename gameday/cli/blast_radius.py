@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 import sys
@@ -48,6 +49,7 @@ class Asked:
     aliases: tuple[str, ...]
     only_accounts: tuple[str, ...]
     only_regions: tuple[str, ...]
+    roles: tuple[str, ...]
     target: str | None
     account: str | None
     region: str | None
@@ -70,7 +72,7 @@ def print_blast_radius(**options: object) -> None:
     window = Window(read_time(asked.since, now, "--since"), read_time(asked.until, now, "--until"))
     with ExitStack() as open_:
         session = _session(asked, open_)
-        key = _key(asked, session)
+        key = _key(asked, session).also_in(asked.only_regions)
         question = Question(key, window, asked.only_accounts, asked.only_regions)
         engine = _engine(asked, session)
         with _watching() as watch:
@@ -128,6 +130,8 @@ def _key(asked: Asked, session: Session | None) -> KeyName:
 
 def _engine(asked: Asked, session: Session | None) -> Engine:
     """Who answers."""
+    if asked.roles and asked.source != "lookup":
+        raise click.UsageError("--role belongs to --source lookup: log files of several accounts are in one place")
     if asked.source in ("athena", "lookup") or asked.source.startswith("s3://"):
         if session is None:
             raise click.UsageError(
@@ -148,7 +152,8 @@ def _of_aws(asked: Asked, session: Session) -> Engine:
     if asked.source == "lookup":
         from gameday.blastradius.lookup import Lookup
 
-        return Embedded(Lookup((session,), budget=timedelta(days=1)))  # it is the reader who decides when to stop
+        sessions = tuple(_histories(asked, session))
+        return Embedded(Lookup(sessions, budget=timedelta(days=1)))  # it is the reader who decides when to stop
     if asked.source.startswith("s3://"):
         from gameday.blastradius import BucketSource
 
@@ -158,6 +163,19 @@ def _of_aws(asked: Asked, session: Session) -> Engine:
     if asked.source == "athena":
         return _athena(asked, session)
     raise click.UsageError(f"--source {asked.source} is not there yet")
+
+
+def _histories(asked: Asked, session: Session) -> Iterator[Session]:
+    """Whose event history is read: each account's, as the role that was named for it, in each Region."""
+    accounts = [session]
+    for role in asked.roles:
+        found = re.fullmatch(r"arn:aws[\w-]*:iam::(\d{12}):role/.+", role)
+        if not found:
+            raise click.UsageError(f"--role {role!r} is no role's ARN: arn:aws:iam::ACCOUNT:role/NAME")
+        accounts.append(session.as_role(role).but(account=found[1]))
+    for one in accounts:
+        if not asked.only_accounts or one.account in asked.only_accounts:
+            yield from (one.in_region(region) for region in asked.only_regions or (session.region,))
 
 
 def _athena(asked: Asked, session: Session) -> Engine:

@@ -28,8 +28,17 @@ Exit codes:
 @click.option("--since", default="90d", show_default=True, help="A time (2026-11-01T10:00Z) or how long ago.")
 @click.option("--until", default="0", help="A time, or how long ago.  [default: now]")
 @click.option("--alias", "aliases", multiple=True, metavar="alias/NAME", help="Also look for this alias; repeatable.")
-@click.option("--only-account", "only_accounts", multiple=True, metavar="ID", help="Read this account's logs only.")
-@click.option("--only-region", "only_regions", multiple=True, metavar="REGION", help="Read this Region's logs only.")
+@click.option(
+    "--only-account", "only_accounts", multiple=True, metavar="ID", help="Read this account's logs; repeatable."
+)
+@click.option(
+    "--only-region",
+    "only_regions",
+    multiple=True,
+    metavar="REGION",
+    help="Read this Region's logs, and take a multi-Region key's replica there for the key; repeatable.",
+)
+@click.option("--role", "roles", multiple=True, metavar="ARN", help="lookup: also in this role's account; repeatable.")
 @click.option("--target", metavar="lab=URL|aws", help="Which AWS, where one is needed; log files in DIR need none.")
 @click.option("--account", help="The account that you mean; needed with --target aws, and STS must agree.")
 @click.option("--region", help="The Region; needed with --target aws.")

@@ -45,19 +45,34 @@ def as_table(answer: Answer, limit: int) -> Iterator[str]:
 
 def _rows(rows: tuple[Row, ...]) -> Iterator[str]:
     width = max(shutil.get_terminal_size((140, 24)).columns, 100)
-    left = width - 9 - 8 - 8 - 18 - 18
-    wide = (left * 35 // 100, left * 20 // 100, left - left * 35 // 100 - left * 20 // 100 - 3)
-    yield _line(("PRINCIPAL", "SERVICE", "RESOURCE"), wide, "USES", "ERRORS", "FIRST USED", "LAST USED")
-    for row in rows:
-        texts = (_short(row.principal), row.service.removesuffix(".amazonaws.com"), _short(row.resource) or "—")
+    where = [_where(row, rows) for row in rows]
+    seen = min(max(map(len, where)), 40)
+    left = width - 9 - 8 - 8 - 18 - 18 - (seen + 1 if seen else 0)
+    wide = (
+        left * 35 // 100,
+        left * 20 // 100,
+        left - left * 35 // 100 - left * 20 // 100 - 3,
+        *((seen,) if seen else ()),
+    )
+    heads = ("PRINCIPAL", "SERVICE", "RESOURCE", "WHERE")[: len(wide)]
+    yield _line(heads, wide, "USES", "ERRORS", "FIRST USED", "LAST USED")
+    for row, place in zip(rows, where, strict=True):
+        texts = (_short(row.principal), row.service.removesuffix(".amazonaws.com"), _short(row.resource) or "—", place)
         yield _line(
-            (clean(texts[0]), clean(texts[1]), clean(texts[2])),
+            tuple(clean(text) for text in texts[: len(wide)]),
             wide,
             f"{row.uses:,}",
             f"{row.errors:,}" + ("!" if row.refused else ""),
             _when(row.first_used),
             _when(row.last_used),
         )
+
+
+def _where(row: Row, rows: tuple[Row, ...]) -> str:
+    """Account and Region, each where not all rows have the same one."""
+    accounts, regions = ({name for one in rows for name in getattr(one, each)} for each in ("accounts", "regions"))
+    told = (",".join(row.accounts) if len(accounts) > 1 else "", ",".join(row.regions) if len(regions) > 1 else "")
+    return "/".join(filter(None, told))
 
 
 def _line(texts: tuple[str, ...], wide: tuple[int, ...], uses: str, errors: str, first: str, last: str) -> str:
@@ -95,7 +110,8 @@ def _plain(value: object) -> object:
 
 _COLUMNS = (
     "kind", "principal", "service", "resource", "uses", "errors", "refused", "first_used", "last_used",
-    "first_refused", "last_refused", "last_succeeded", "actions", "error_codes", "sessions",
+    "first_refused", "last_refused", "last_succeeded", "actions", "error_codes", "accounts", "regions",
+    "sessions",
 )  # fmt: skip
 
 
