@@ -116,11 +116,21 @@ def test_event_history_is_read_in_each_region_that_is_asked_for(process: LabProc
     for region, times in ((REGION, 1), (ELSEWHERE, 2)):
         for _ in range(times):
             client("kms", region).encrypt(KeyId=primary["KeyId"], Plaintext=b"x")
-    here = [primary["Arn"], "--target", f"lab={process.url}", "--region", REGION, "--since", "1d"]
+    here = [
+        primary["Arn"],
+        "--target",
+        f"lab={process.url}",
+        "--region",
+        REGION,
+        "--since",
+        "1d",
+        "--until",
+        "2099-01-01",
+    ]
     own = ask(*here)
-    assert [(row["uses"], row["regions"]) for row in own["rows"]] == [(1, [REGION])]
+    assert [(row["uses"], row["regions"]) for row in own["rows"]] == [(2, [REGION])]  # to replicate a key is to use it
     both = ask(*here, "--only-region", REGION, "--only-region", ELSEWHERE)
-    assert [(row["uses"], row["regions"]) for row in both["rows"]] == [(3, [REGION, ELSEWHERE])]
+    assert [(row["uses"], row["regions"]) for row in both["rows"]] == [(4, [REGION, ELSEWHERE])]
     account = primary["AWSAccountId"]
     assert both["coverage"]["sources"] == [f"event history of {account}/{region}" for region in (REGION, ELSEWHERE)]
 
