@@ -18,6 +18,7 @@ from gameday.sdk import (
     InstanceId,
     InvasiveProbe,
     Observation,
+    OnInstances,
     Rank,
     ReadBack,
     Restored,
@@ -88,8 +89,8 @@ class InstancePower(Step):
         rehearse_power(aws, self.instance)
 
 
-class Ec2Boot(InvasiveProbe):
-    """Boot an instance: stop it if it runs, start it, and wait for both status checks or for its fall back to stopped.
+class Ec2Boot(OnInstances, InvasiveProbe):
+    """Boot an instance, or each of a sample by tag: stop it if it runs, start it, and see whether it gets healthy.
 
     A volume that is attached goes on working when its key is disabled; the loss shows at the next start. The call to
     start **succeeds** then: the instance goes pending, and back to stopped, with a StateReason of
@@ -97,7 +98,8 @@ class Ec2Boot(InvasiveProbe):
     KMS is asked which state, for ``key_disabled`` or ``key_pending_deletion``).
 
     It leaves the instance running, or stopped when it did not boot; its undo step puts back what was found. A public
-    address that is not an Elastic IP changes with every stop. Instances that a stop would harm are refused.
+    address that is not an Elastic IP changes with every stop. Instances that a stop would harm are refused. Those of a
+    sample are stopped and started at the same time, so the sample must be one that can be spared.
     """
 
     uses: ClassVar[str] = "ec2.boot"
@@ -107,7 +109,6 @@ class Ec2Boot(InvasiveProbe):
         *("ec2:DescribeVolumes", "kms:DescribeKey", "kms:CreateGrant"),
     )
 
-    instance: InstanceId
     boot_within: Duration = timedelta(minutes=5)
     """From the start to both status checks."""
     stop_within: Duration = timedelta(minutes=5)

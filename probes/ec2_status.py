@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from gameday.sdk import AWS, Cause, InstanceId, Observation, Probe
+from gameday.sdk import AWS, Cause, Observation, OnInstances
 from probes._ec2 import checks, look
 
 
-class Ec2Status(Probe):
-    """Read an instance's state and both status checks, and leave it alone.
+class Ec2Status(OnInstances):
+    """Read the state and both status checks of an instance, or of a sample by tag, and leave it alone.
 
     A running instance goes on when the key of its volumes is disabled (EBS keeps the data key in the memory of the
     host), so this suits a guard on what must stay up. Whether it would boot is what ``ec2.boot`` finds out.
@@ -17,8 +17,6 @@ class Ec2Status(Probe):
 
     uses: ClassVar[str] = "ec2.status"
     permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances", "ec2:DescribeInstanceStatus")
-
-    instance: InstanceId
 
     def observe(self, aws: AWS) -> Observation:
         """``ok`` when running and both checks are ok, ``unhealthy`` in any other state, ``not_found`` when gone."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gameday.sdk import AWS, Cause, Observation, Outcome, Probe
+from gameday.sdk import AWS, Cause, Observation, Outcome, Probe, evenly
 from probes import _plain
 
 _URL_LASTS = 60
@@ -24,6 +24,11 @@ class S3Read(Probe):
     bucket's key "for a short period" and makes one for each requester, says its user guide). A probe that is ``warm``
     beside one that is ``fresh`` shows the difference. HeadObject is no substitute: it needs no decryption, and
     succeeds with the key disabled.
+
+    ``s3:ListBucket`` is needed for a ``prefix`` only, and printed only there. Without it S3 answers 403 instead of 404
+    for an object that is missing, so that does not tell who may not list what there is; then it is seen as
+    ``access_denied``. A playbook that expects ``not_found`` of a key must be given it besides (S3 API Reference,
+    GetObject, "Permissions").
     """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["key"]}, {"required": ["prefix"]}]})
@@ -58,6 +63,11 @@ class S3Read(Probe):
             raise ValueError("sample goes with a prefix, not with a key")
         return self
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Listing goes with a prefix."""
+        return tuple(action for action in self.permissions if self.prefix or action != "s3:ListBucket")
+
     def observe(self, aws: AWS) -> Observation:
         """GetObject and its body, for each object: ok when all came, else what S3 says of the first that did not."""
         with aws.fresh() if self.session == "fresh" else nullcontext(aws) as session:
@@ -74,16 +84,18 @@ class S3Read(Probe):
         if not keys:
             said = answer.observation(f"there is no object under {self.prefix}")
             return said.model_copy(update={"cause": Cause.NOT_FOUND})
-        count = min(self.sample, len(keys))
-        of = f"of {'the first ' if page['IsTruncated'] else ''}{len(keys)} under {self.prefix}"
-        seen = answer.observation()
-        for number in range(count):
-            key = keys[number * len(keys) // count]
+        taken = evenly(keys, self.sample)
+        of = f"{len(taken)} of {'the first ' if page['IsTruncated'] else ''}{len(keys)} under {self.prefix}"
+        seen, detail = answer.observation(), f"read {of}"
+        asked_for: list[str] = []
+        for number, key in enumerate(taken, 1):
             seen = self._read(aws, key)
+            asked_for.append(seen.request_id)
             if seen.outcome is not Outcome.OK:
-                detail = f"{key}, number {number + 1} of the {count} {of}: {seen.detail}"
-                return seen.model_copy(update={"detail": detail, "latency": time.monotonic() - asked})
-        return seen.model_copy(update={"detail": f"read {count} {of}", "latency": time.monotonic() - asked})
+                detail = f"{key}, number {number} of the {of}: {seen.detail}"
+                break
+        facts = {"detail": detail, "latency": time.monotonic() - asked}
+        return seen.model_copy(update={**facts, "more_requests": tuple(asked_for[:-1])})
 
     def _read(self, aws: AWS, key: str) -> Observation:
         if self.access == "presigned":

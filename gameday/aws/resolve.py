@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from gameday.errors import Refused
@@ -92,6 +93,30 @@ def _instance(value: str, aws: AWS) -> str:
     if len(alive) > 1:
         raise Refused(f"{len(alive)} instances are named {value} in {_where(aws)} ({', '.join(alive)}): name one by id")
     return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:instance/{alive[0]}"
+
+
+def tagged(tag: Sequence[tuple[str, str]], aws: AWS) -> list[str]:
+    """The ARNs of the instances that carry every one of these tags and are not gone, by their ids.
+
+    Raises Refused where there is none, or where EC2 does not say.
+    """
+    text = " and ".join(f"{key}={value}" for key, value in tag)
+    filters: list[FilterTypeDef] = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tag]
+    found: list[InstanceTypeDef] = []
+    with aws.answering() as answer:
+        pages = aws.client("ec2").get_paginator("describe_instances").paginate(Filters=filters)
+        found = [each for page in pages for group in page["Reservations"] for each in group["Instances"]]
+    if not answer.ok:
+        raise Refused(_why("instance tagged", text, aws, answer))
+    wanted = [{"Key": key, "Value": value} for key, value in tag]  # the filters read * and ? as wildcards
+    alive = [
+        each["InstanceId"]
+        for each in found
+        if each["State"]["Name"] not in _GONE and all(one in each.get("Tags", []) for one in wanted)
+    ]
+    if not alive:
+        raise Refused(_missing("instance tagged", text, aws))
+    return [f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:instance/{each}" for each in sorted(alive)]
 
 
 def _volume(value: str, aws: AWS) -> str:

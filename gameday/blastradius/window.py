@@ -53,7 +53,8 @@ class FaultWindow(Exporter):
     def _take(self, sealed: Sealed) -> None:
         event, at, known = sealed.event, datetime.fromisoformat(sealed.at), self._moments
         if isinstance(event, ProbeObserved):
-            known = replace(known, requests=known.requests | {event.observation.request_id})
+            seen = event.observation
+            known = replace(known, requests=known.requests | {seen.request_id, *seen.more_requests})
         elif not isinstance(event, StepInjected | UndoTried | StepClosed) or event.step not in self._steps:
             return
         elif isinstance(event, StepInjected):

@@ -95,6 +95,8 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
         missing = use.part.check(aws)
         click.echo(f"stage   {use.uses}: {missing or 'there and fit'}")
     plan = make_plan(playbook, aws, target.facts, aws.run, "")
+    for name, said in plan.samples.items():
+        click.echo(f"sample  {name}: {said}")
     _print_changes(plan)
     _print_switches(plan)
     _print_looks(plan)

@@ -32,10 +32,10 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
         ("iam:SimulatePrincipalPolicy", (principal_of(caller) or f"arn:{aws.partition}:iam::{aws.account}:role/*",))
     )
     for use in playbook.stage:
-        run += [(action, scope.of(action, use.part)) for action in use.part.permissions if _reads(action)]
+        run += [(action, scope.of(action, use.part)) for action in use.part.needs if _reads(action)]
     for name, part in plan.probes.items():
         role = plan.identities.get(name)  # what the probe does is then for that role to be allowed
-        run += [("sts:AssumeRole", (role,))] if role else [(a, scope.of(a, part)) for a in part.permissions]
+        run += [("sts:AssumeRole", (role,))] if role else [(a, scope.of(a, part)) for a in part.needs]
     if any(":kms:" in record.resource for record in plan.records.values() if not record.probe):
         run += [(action, ANYTHING) for action in _radius_calls()]
     back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gameday.aws.resolve import pin
+from gameday.engine.sample import spread
 from gameday.engine.switch import switches
 from gameday.journal import StepRecord
 from gameday.machine import Expect, ProbeSpec, Spec, StepSpec, Timing
@@ -43,6 +44,7 @@ class Plan:
     switches: what the cloud does by itself should everyone be dead; nothing where the playbook does not ask for it.
     steps: the undo steps by id.
     records: the same steps as the journal keeps them, still without the state before.
+    samples: what was taken of how many, by the playbook's names of the probes that name a tag.
     listeners: who needs the run's events to do its part.
     """
 
@@ -54,6 +56,7 @@ class Plan:
     steps: Mapping[str, Step]
     records: Mapping[str, StepRecord]
     prepared: RunPrepared
+    samples: Mapping[str, str] = field(default_factory=dict)
     listeners: tuple[Exporter, ...] = ()
 
 
@@ -61,7 +64,7 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
     """Resolve and pin everything; raises Refused when a name is not one clear resource."""
     known: dict[str, str] = {}
     faults = tuple(pin(use.part, aws, known) for use in playbook.faults)
-    uses: list[ProbeUse | GuardUse] = [*playbook.probes.values(), *playbook.guards.values()]
+    uses, sampled = spread([*playbook.probes.values(), *playbook.guards.values()], aws)
     # Invasive probes name instances that others may refer to, so they are resolved first.
     uses_in_order = sorted(uses, key=lambda use: not isinstance(use.part, InvasiveProbe))
     pinned = {use.name: pin(use.part, aws, known) for use in uses_in_order}
@@ -86,10 +89,11 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
         records=records,
         prepared=RunPrepared(
             target=target,
-            probes=tuple(_facts(use, probes[use.name], spec.probe(use.name)) for use in uses),
+            probes=tuple(_facts(use, probes[use.name], spec.probe(use.name), sampled.places) for use in uses),
             steps=tuple(_step_facts(record, spec) for record in records.values()),
             limits={name: value.total_seconds() for name, value in playbook.timing if name in LIMITS},
         ),
+        samples=sampled.said,
     )
 
 
@@ -184,12 +188,13 @@ def _shown(value: object) -> str:
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
-def _facts(use: ProbeUse | GuardUse, part: Probe, spec: ProbeSpec) -> ProbeFacts:
+def _facts(use: ProbeUse | GuardUse, part: Probe, spec: ProbeSpec, places: Mapping[str, str]) -> ProbeFacts:
     return ProbeFacts(
         name=use.name,
         uses=use.uses,
         resource=" ".join(_shown(value) for value in part.model_dump(mode="json", exclude_unset=True).values())
-        + (f" as {use.identity}" if use.identity else ""),
+        + (f" as {use.identity}" if use.identity else "")
+        + (f", {places[use.name]}" if use.name in places else ""),
         expect={phase: tuple(sorted(wanted.causes)) for phase, wanted in spec.expect.items()},
         within={phase: wanted.within for phase, wanted in spec.expect.items()},
         guard=str(use.fails) if isinstance(use, GuardUse) else "",

@@ -42,6 +42,8 @@ def prepare(
     emit(PreflightChecked(check="target", ok=True, detail=who))
     _stage(playbook, aws, emit, may_stage=target.stages)
     plan = make_plan(playbook, aws, facts, aws.run, finish_with)
+    for name, said in plan.samples.items():
+        emit(PreflightChecked(check=f"sample of {name}", ok=True, detail=said))
     resources = ", ".join(sorted({record.resource for record in plan.records.values()}))
     emit(PreflightChecked(check="resources", ok=True, detail=resources))
     for check, why, shown in _checks(playbook, plan, target, journal):
@@ -103,12 +105,12 @@ def _checks(playbook: Playbook, plan: Plan, target: Target, journal: Journal) ->
 
 
 def twice(records: Mapping[str, StepRecord]) -> str:
-    """Why the faults get in each other's way, or ``""``: the second would capture what the first has changed."""
-    chains: dict[tuple[str, str], int] = {}
+    """Why two faults, or two probes, get in each other's way, or ``""``: the second captures what the first changed."""
+    chains: dict[tuple[str, str, str], int] = {}
     for record in records.values():
-        same = (record.uses, record.resource)
-        if not record.probe and chains.setdefault(same, record.chain) != record.chain:
-            return f"two faults {record.uses} name {record.resource}; let one of them do it"
+        kind = "probes" if record.probe else "faults"
+        if chains.setdefault((kind, record.uses, record.resource), record.chain) != record.chain:
+            return f"two {kind} {record.uses} name {record.resource}; let one of them do it"
     return ""
 
 

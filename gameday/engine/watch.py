@@ -9,6 +9,7 @@ from typing import Protocol
 from gameday.aws.resolve import pin
 from gameday.aws.session import Session
 from gameday.engine.looks import look_once
+from gameday.engine.sample import spread
 from gameday.engine.wheel import Target, Told, Wheel
 from gameday.errors import Refused
 from gameday.playbook import GuardUse, Playbook, ProbeUse
@@ -30,10 +31,11 @@ def targets(playbooks: Iterable[Playbook], aws: AWS) -> tuple[Target, ...]:
     found: list[Target] = []
     for playbook in playbooks:
         known: dict[str, str] = {}
-        uses: list[ProbeUse | GuardUse] = [*playbook.probes.values(), *playbook.guards.values()]
         if any(playbook.name == other.playbook for other in found):
             raise Refused(f"two of the playbooks are called {playbook.name}: their metrics could not be told apart")
-        found += [_target(playbook.name, use, aws, known) for use in uses if _watchable(use)]
+        uses: list[ProbeUse | GuardUse] = [*playbook.probes.values(), *playbook.guards.values()]
+        watched, _ = spread((use for use in uses if _watchable(use)), aws)
+        found += [_target(playbook.name, use, aws, known) for use in watched]
     if not found:
         raise Refused("none of the playbooks has a probe that can be watched: all change something, or are evidence")
     return tuple(found)

@@ -116,10 +116,17 @@ class Access:
 
     def s3(self, call: Call, policy: str | None) -> AwsError | None:
         """Why a signed caller may not make this S3 call; None when he may."""
-        if not self._world.knobs.enforce_policies:
-            return None
         action = s3_action(call.operation, bool(call.query.get("versionId")))
         resource = f"arn:aws:s3:::{call.bucket}" + (f"/{call.key}" if call.key else "") if call.bucket else ""
+        return self._s3(call, policy, action, resource)
+
+    def may_list(self, call: Call, policy: str | None) -> bool:
+        """Whether a signed caller may list the call's bucket, and so learn what is missing in it."""
+        return self._s3(call, policy, "s3:ListBucket", f"arn:aws:s3:::{call.bucket}") is None
+
+    def _s3(self, call: Call, policy: str | None, action: str, resource: str) -> AwsError | None:
+        if not self._world.knobs.enforce_policies:
+            return None
         request = Request(action, resource, call.who, context_of(call))
         said = judge(policy, request, resource_policy=True) if policy else Verdict()
         rescue = call.who.kind == "Root" and call.operation.endswith("BucketPolicy")

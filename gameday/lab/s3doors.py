@@ -32,6 +32,7 @@ class S3Doors:
         Behaviour("s3", "anonymous GET without a grant or behind Block Public Access: 403", "recorded"),
         Behaviour("s3", "anonymous GET of a public SSE-KMS object: 400 InvalidArgument", "recorded"),
         Behaviour("s3", "ACLs under BucketOwnerEnforced: 400 AccessControlListNotSupported", "recorded"),
+        Behaviour("s3", "a missing object: 404 for who may list the bucket, 403 for all others", "documented"),
         Behaviour("s3", "public policy or ACL under Block Public Access: 403 AccessDenied", "documented"),
         Behaviour("s3", "presigned URLs: expired 403, tampered 403; SigV2 on SSE-KMS 400", "documented"),
         Behaviour("s3", "signatures are checked for keys that IAM or STS made, and for test", "invented"),
@@ -54,6 +55,8 @@ class S3Doors:
             refusal = self._access.s3(call, _policy(bucket))
             if refusal is not None and (bucket is not None or call.operation in {"ListBuckets", "CreateBucket"}):
                 raise refusal
+            if bucket is not None and self._hides(call, bucket):
+                raise AwsError("AccessDenied", "Access Denied", 403)
         elif bucket is not None:
             self._anonymous(call, bucket)
         if call.signed in {"query-v2", "header-v2"} and self._needs_sigv4(call):
@@ -78,6 +81,11 @@ class S3Doors:
             bucket = self._world.moto.bucket(call.bucket)
             public = str(is_public(_policy(bucket) or '{"Statement": []}')).lower()
             answer.body = f"<PolicyStatus><IsPublic>{public}</IsPublic></PolicyStatus>".encode()
+
+    def _hides(self, call: Call, bucket: Bucket) -> bool:
+        """Whether an object is missing and the caller may not know it: only who may list is told 404."""
+        reads = call.operation in {"GetObject", "HeadObject"} and self._object(call) is None
+        return reads and not self._access.may_list(call, _policy(bucket))
 
     # --- anonymous callers
 

@@ -137,6 +137,14 @@ def field_docs(part: type[Part]) -> dict[str, str]:
 
     pydantic could collect them too, but whenever the class is made, and so in every run that never asks.
     """
+    found: dict[str, str] = {}
+    for one in reversed(part.__mro__):
+        if issubclass(one, Part) and one is not Part:
+            found |= _own_docs(one)
+    return found
+
+
+def _own_docs(part: type[Part]) -> dict[str, str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):  # no source, as in a frozen program

@@ -60,6 +60,7 @@ from gameday.sdk._registry import (
     Registry,
     rebuild_step,
 )
+from gameday.sdk._sampling import OnInstances, evenly
 from gameday.sdk._words import Closed, Phase, Verdict
 
 _RADIUS = ("Dependent", "Fate", "Gap", "Latent", "Seen", "Sizes", "Why")
@@ -162,6 +163,7 @@ __all__ = [
     "LeakSeen",
     "Note",
     "Observation",
+    "OnInstances",
     "OthersWatched",
     "Outcome",
     "Part",
@@ -214,6 +216,7 @@ __all__ = [
     "Why",
     "chain_is_whole",
     "classify",
+    "evenly",
     "first_broken",
     "format_duration",
     "parse_duration",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class Outcome(StrEnum):
@@ -57,6 +57,7 @@ class Observation(BaseModel):
     code: AWS's exact error code, ``""`` when there was none.
     detail: one sentence for a reader; never a secret, token or presigned URL.
     request_id: AWS's request id, so that the call can be found in CloudTrail.
+    more_requests: the ids of the other requests of the same look; left out of the journal where there are none.
     latency: seconds from asking to the answer.
     records: CloudTrail records (as delivered) that prove it; for evidence.
     """
@@ -67,6 +68,7 @@ class Observation(BaseModel):
     code: str = ""
     detail: str = ""
     request_id: str = ""
+    more_requests: tuple[str, ...] = Field(default=(), exclude_if=lambda ids: not ids)
     latency: float = 0.0
     records: tuple[dict[str, JsonValue], ...] = ()
 

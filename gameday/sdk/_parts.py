@@ -25,7 +25,12 @@ class Part(BaseModel):
     uses: ClassVar[str]
     """The name in a playbook, ``service.verb``."""
     permissions: ClassVar[tuple[str, ...]] = ()
-    """The IAM actions that it needs."""
+    """The IAM actions that it needs, however it is configured."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those of its permissions that it needs as it is configured: what ``gameday iam-policy`` prints."""
+        return self.permissions
 
 
 class Rank(IntEnum):

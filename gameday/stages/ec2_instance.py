@@ -22,6 +22,8 @@ _AMAZON_LINUX = "al2023-ami-2023.*-x86_64"
 class Ec2Instance(StageStep):
     """One instance of that name, whose root volume is encrypted with the key, or not at all where none is named.
 
+    With a ``count`` there may be several of that name: so many are made where there is none.
+
     Made in the default subnet unless one is named, with the instance metadata service closed to version 1.
     """
 
@@ -36,6 +38,8 @@ class Ec2Instance(StageStep):
     name: str = Field(min_length=1, max_length=255)
     root_volume_key: str = ""
     """The key's alias, id or ARN; without it the root volume must not be encrypted."""
+    count: int = Field(default=1, gt=0, le=20)
+    """How many are made. With more than one, however many there are will do, as long as each is fit."""
     image: str = ""
     """An image's id; without it, the newest Amazon Linux 2023 for x86_64."""
     instance_type: str = "t3.micro"
@@ -48,23 +52,23 @@ class Ec2Instance(StageStep):
         return self._unfit(aws, alive) if alive else self._missing(aws)
 
     def _unfit(self, aws: AWS, alive: list[InstanceTypeDef]) -> str:
-        if len(alive) > 1:
+        if len(alive) > 1 and self.count == 1:
             return f"{len(alive)} instances are named {self.name}: there must be one"
-        root = alive[0].get("RootDeviceName")
-        volumes = [each["Ebs"]["VolumeId"] for each in alive[0]["BlockDeviceMappings"] if each["DeviceName"] == root]
-        if not volumes:
+        wanted, used = "", dict.fromkeys((_root(each) for each in alive), "")
+        if "" in used:
             return f"instance {self.name} has no root volume on EBS"
-        used = wanted = ""
         with aws.answering() as answer:
-            used = aws.client("ec2").describe_volumes(VolumeIds=volumes)["Volumes"][0].get("KmsKeyId", "")
+            for volume in aws.client("ec2").describe_volumes(VolumeIds=[*used])["Volumes"]:
+                used[volume["VolumeId"]] = volume.get("KmsKeyId", "")
             if self.root_volume_key:
                 wanted = aws.client("kms").describe_key(KeyId=self.root_volume_key)["KeyMetadata"]["Arn"]
         demand(answer, f"the root volume of instance {self.name} could not be compared")
-        if used != wanted:
-            now = f"encrypted with {used}" if used else "not encrypted"
-            must = f"be with {self.root_volume_key}" if self.root_volume_key else "not be encrypted"
-            return f"the root volume of instance {self.name} is {now}, where it must {must}"
-        return ""
+        other = next((key for key in used.values() if key != wanted), None)
+        if other is None:
+            return ""
+        now = f"encrypted with {other}" if other else "not encrypted"
+        must = f"be with {self.root_volume_key}" if self.root_volume_key else "not be encrypted"
+        return f"the root volume of instance {self.name} is {now}, where it must {must}"
 
     def make(self, aws: AWS) -> None:
         """RunInstances, and wait until it is healthy."""
@@ -82,20 +86,21 @@ class Ec2Instance(StageStep):
         request: dict[str, Any] = {
             "ImageId": image["ImageId"],
             "InstanceType": self.instance_type,
-            "MinCount": 1,
-            "MaxCount": 1,
+            "MinCount": self.count,
+            "MaxCount": self.count,
             "BlockDeviceMappings": [{"DeviceName": device, "Ebs": {**root, "DeleteOnTermination": True}}],
             "MetadataOptions": {"HttpTokens": "required"},
             "TagSpecifications": [{"ResourceType": kind, "Tags": labels} for kind in ("instance", "volume")],
         }
         if self.subnet:
             request["SubnetId"] = self.subnet
-        made = ""
+        made: list[str] = []
         with aws.answering() as answer:
             started = aws.changing("ec2").run_instances(**request)
-            made = started["Instances"][0]["InstanceId"]
+            made = [each["InstanceId"] for each in started["Instances"]]
         demand(answer, f"instance {self.name} could not be launched", "name a subnet if there is no default one")
-        self._wait(aws, made)
+        for instance in made:
+            self._wait(aws, instance)
 
     def unmake(self, aws: AWS) -> str:
         """TerminateInstances, only where the tag is ours; its volume goes with it, and what a run has kept of it."""
@@ -179,6 +184,13 @@ class Ec2Instance(StageStep):
         raise Refused(
             f"instance {self.name} ({instance}) is {state} and not healthy after {limit}: look at its console"
         )
+
+
+def _root(instance: InstanceTypeDef) -> str:
+    """The id of the root volume, or ``""`` where it is not on EBS."""
+    root = instance.get("RootDeviceName")
+    volumes = (each["Ebs"]["VolumeId"] for each in instance["BlockDeviceMappings"] if each["DeviceName"] == root)
+    return next(volumes, "")
 
 
 def _left_by_runs(aws: AWS, instances: list[str]) -> tuple[list[str], list[str]]:

@@ -28,7 +28,7 @@ ASKED = os.environ.get("GAMEDAY_CRASH_MATRIX", "")
 CASES = {
     "killswitch": ("killswitch", ()),
     "killswitch-with-switch": ("killswitch", ()),
-    "killswitch-estate": ("killswitch-estate", ()),
+    "spare-volume": ("spare-volume", ()),
     "schedule-deletion": ("schedule-deletion", ()),
     "revoke-by-policy": ("revoke-by-policy", ()),
     "revoke-by-iam": ("revoke-by-iam", ()),

@@ -151,7 +151,7 @@ def the_playbook_that_ships_makes_what_it_needs_and_passes(scene: Scene) -> None
     words = [word for name, value in names.items() for word in ("--var", f"{name}={value}")]
     run = scene.begin("run", "killswitch.yaml", "--target", f"lab={scene.lab.url}", "--json", *words)
     assert run.end() == 0, run.tale()
-    assert {e["uses"] for e in run.of("staged")} == {"kms.key", "s3.object", "ec2.instance"}
+    assert {e["uses"] for e in run.of("staged")} == {"kms.key", "s3.object", "iam.role", "ec2.instance"}
     kms = scene.aws.kms.describe_key(KeyId=names["key"])["KeyMetadata"]
     assert kms["KeyState"] == "Enabled"
     assert scene.aws.s3.get_object(Bucket=names["bucket"], Key="clock.png")["Body"].read()

@@ -1,4 +1,4 @@
-"""Two faults of one kind on one resource."""
+"""Two faults, or two probes, of one kind on one resource."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ def record(number: int, **changes: Any) -> StepRecord:
 
 def test_the_second_fault_of_a_kind_on_a_resource_is_refused() -> None:
     assert "kms.disable_key" in twice({"a": record(0), "b": record(1)})
+
+
+def test_the_second_probe_that_changes_a_resource_is_refused() -> None:
+    """One by name, and the same instance once more by its tag."""
+    pair = {str(number): record(number, uses="ec2.boot", probe=f"boot#{number}") for number in (1, 2)}
+    assert twice(pair).startswith("two probes ec2.boot name arn:key")
 
 
 def test_steps_of_one_fault_other_kinds_other_resources_and_probes_are_not() -> None:

@@ -70,10 +70,15 @@ def test_killswitch_says_what_the_engine_needs() -> None:
     book = load(KILLSWITCH)
     assert (book.name, book.source) == ("killswitch", KILLSWITCH)
     assert book.hash == hashlib.sha256(KILLSWITCH.read_bytes()).hexdigest()
-    assert book.vars == {"key": "alias/MyKMSKey", "bucket": "gameday-clock", "instance": "LabInstance"}
-    assert [use.uses for use in book.stage] == ["kms.key", "s3.object", "ec2.instance"]
+    names = {"key": "alias/MyKMSKey", "bucket": "gameday-clock", "instance": "LabInstance", "reader": "gameday-reader"}
+    assert book.vars == names
+    assert [use.uses for use in book.stage] == ["kms.key", *["s3.object"] * 3, "iam.role", "ec2.instance"]
     assert [use.part.model_dump()["key"] for use in book.faults] == ["alias/MyKMSKey"]
-    assert list(book.probes) == ["key-state", "read-clock", "boot-instance", "smoking-gun"]
+    looks = ["key-state", "read-clock", "read-clocks", "warm-reader", "fresh-reader", "boot-instance", "smoking-gun"]
+    assert list(book.probes) == looks
+    assert [book.probes[name].identity for name in looks[2:5]] == ["", "role/gameday-reader", "role/gameday-reader"]
+    boot = book.probes["boot-instance"].part.model_dump(exclude_unset=True)
+    assert boot == {"tag": {"Name": "LabInstance"}, "sample": 2}
     assert book.timing.hold == timedelta(seconds=5)
 
 
@@ -94,7 +99,7 @@ def test_pace_depends_on_what_the_probe_does() -> None:
     assert pace["read-clock"] == (1, 10, False)
     assert pace["boot-instance"] == (1, 600, True)
     assert pace["smoking-gun"] == (2, 10, False)
-    assert [probe.invasive for probe in book.probes.values()] == [False, False, True, False]
+    assert [name for name, probe in book.probes.items() if probe.invasive] == ["boot-instance"]
 
 
 def test_an_invasive_probe_looks_once_without_being_told(make: Make) -> None:
@@ -174,8 +179,9 @@ def test_on_a_real_account_every_variable_must_be_given() -> None:
     assert mistakes(KILLSWITCH, lab=False, variables={"bucket": "prod"}) == [
         "12:3: vars.key: give it with --var key=VALUE or in the target file",
         "14:3: vars.instance: give it with --var instance=VALUE or in the target file",
+        "15:3: vars.reader: give it with --var reader=VALUE or in the target file",
     ]
-    given = {"key": "alias/Prod", "bucket": "prod", "instance": "i-0"}
+    given = {"key": "alias/Prod", "bucket": "prod", "instance": "web", "reader": "app"}
     assert load(KILLSWITCH, given, lab=False).vars == given
 
 
@@ -195,7 +201,7 @@ def test_a_wrong_value_from_outside_is_reported_where_it_is_used(make: Make) -> 
 
 def test_a_part_that_cannot_be_loaded_is_a_mistake_and_not_a_crash() -> None:
     found = mistakes(KILLSWITCH, probes=Unloadable({"s3.read": Typed}))
-    why = "31:11: probes.read-clock.uses: the probe 's3.read' cannot be loaded: RuntimeError: no such library"
+    why = "41:11: probes.read-clock.uses: the probe 's3.read' cannot be loaded: RuntimeError: no such library"
     assert why in found
 
 

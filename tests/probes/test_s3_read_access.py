@@ -111,6 +111,19 @@ def test_a_link_of_one_who_may_not_decrypt(aws: Session, clock: S3Object, client
     assert read(access="presigned").observe(other).cause is Cause.OK
 
 
+def test_who_may_not_list_does_not_learn_that_an_object_is_missing(
+    aws: Session, clock: S3Object, client: Callable[[str], Any]
+) -> None:
+    """So ListBucket is printed for a prefix, and not for a key: least privilege, and its price."""
+    assert read().needs == ("s3:GetObject", "kms:Decrypt")
+    assert S3Read(bucket=BUCKET, prefix="c").needs == ("s3:GetObject", "s3:ListBucket", "kms:Decrypt")
+    reader = aws.as_role(role(client, "reads", *read().needs))
+    assert read().observe(reader).cause is Cause.OK
+    assert read(key="nothing").observe(reader).cause is Cause.ACCESS_DENIED
+    lister = aws.as_role(role(client, "lists", "s3:GetObject", "s3:ListBucket", "kms:Decrypt"))
+    assert read(key="nothing").observe(lister).cause is Cause.NOT_FOUND
+
+
 def test_a_link_to_nothing(aws: Session, clock: S3Object) -> None:
     seen = read(access="presigned", key="nothing here & there").observe(aws)
     assert (seen.cause, seen.code) == (Cause.NOT_FOUND, "NoSuchKey")

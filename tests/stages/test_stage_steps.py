@@ -208,6 +208,22 @@ def test_an_instance_is_made_and_healthy(aws: Session, key: str, client: Client,
     assert tags(volume["Tags"]) == {"Name": "LabInstance", **OURS}
 
 
+def test_several_of_a_name_are_made_where_several_will_do(aws: Session, key: str, client: Client) -> None:
+    fleet = LAB.model_copy(update={"count": 2})
+    fleet.make(aws)
+    assert fleet.check(aws) == ""
+    assert LAB.check(aws) == "2 instances are named LabInstance: there must be one"
+    plain = client("ec2").describe_images()["Images"][0]["ImageId"]
+    named = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "LabInstance"}]}]
+    client("ec2").run_instances(ImageId=plain, MinCount=1, MaxCount=1, TagSpecifications=named)
+    assert "is not encrypted, where it must be with alias/MyKMSKey" in fleet.check(aws), "each must be fit"
+    assert fleet.unmake(aws).count("i-") == 2, "the third is not ours"
+
+
+def test_one_of_a_name_will_do_where_several_may_be(aws: Session, instance: str) -> None:
+    assert LAB.model_copy(update={"count": 2}).check(aws) == ""
+
+
 def test_an_instance_that_is_there_is_not_altered(aws: Session, key: str, client: Client) -> None:
     image = client("ec2").describe_images()["Images"][0]["ImageId"]
     named = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "LabInstance"}]}]
