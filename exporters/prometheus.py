@@ -26,6 +26,7 @@ from prometheus_client import (
 from exporters.fold import RunView
 from exporters.parts import KeyState, ProbeView, key_state
 from exporters.prometheus_families import Families, Source
+from exporters.prometheus_probe import ProbeSeries
 from exporters.prometheus_push import Push
 from exporters.text import clean
 from gameday.errors import Refused
@@ -37,7 +38,6 @@ from gameday.sdk import (
     Interval,
     LeakSeen,
     Observation,
-    Outcome,
     Phase,
     PhaseEntered,
     ProbeFacts,
@@ -101,6 +101,7 @@ class Metrics(Exporter):
         if version:
             self._families.gauge("build_info").labels(clean(version)).set(1)
         self._views: dict[str, RunView] = {}
+        self._probes: dict[tuple[str, str, str], ProbeSeries] = {}
         self._servers: list[WSGIServer] = []
         self._fresh = True
 
@@ -174,11 +175,13 @@ class Metrics(Exporter):
 
     def look(self, playbook: str, probe: str, uses: str, seen: Observation, meets: bool | None) -> None:
         """A look of a watch."""
-        self._look(clean(playbook), clean(probe), WATCH, seen, meets, time.time())
+        self._series(playbook, probe, WATCH).count(seen, meets, time.time())
         self._key(clean(playbook), clean(probe), key_state(uses, seen))
 
     def forget(self, playbook: str, probe: str) -> None:
         """A probe is watched no more."""
+        for key in [key for key in self._probes if key[:2] == (playbook, probe)]:
+            del self._probes[key]
         self._families.forget(clean(playbook), clean(probe))
 
     def late(self, seconds: float) -> None:
@@ -206,19 +209,12 @@ class Metrics(Exporter):
 
     # What both count
 
-    def _look(
-        self, playbook: str, probe: str, phase: str, seen: Observation, meets: bool | None, wall: float, run: str = ""
-    ) -> None:
-        families, exemplar = self._families, {"run": run} if run else None
-        families.gauge("probe_success").labels(playbook, probe, phase).set(seen.outcome is Outcome.OK)
-        families.gauge("probe_up").labels(playbook, probe).set(seen.outcome is Outcome.OK)
-        families.counter("probe_observations_total").labels(playbook, probe, phase, seen.cause.value).inc(1, exemplar)
-        families.gauge("probe_last_observation_timestamp_seconds").labels(playbook, probe).set(wall)
-        if meets is not None and seen.outcome is not Outcome.UNKNOWN:
-            families.gauge("probe_expected").labels(playbook, probe).set(meets)
-        if math.isfinite(seen.latency):
-            latency = families.histogram("probe_latency_seconds").labels(playbook, probe, phase)
-            latency.observe(max(seen.latency, 0.0), exemplar)
+    def _series(self, playbook: str, probe: str, phase: str) -> ProbeSeries:
+        key = (playbook, probe, phase)
+        found = self._probes.get(key)
+        if found is None:
+            found = self._probes[key] = ProbeSeries(self._families, *key)
+        return found
 
     def _key(self, playbook: str, probe: str, state: KeyState | None) -> None:
         if state is not None:
@@ -284,7 +280,8 @@ class Metrics(Exporter):
     @_count.register
     def _(self, event: ProbeObserved, view: RunView, playbook: str, wall: float) -> None:
         probe, name = view.probe(event.probe), clean(event.probe)
-        self._look(playbook, name, event.phase.value, event.observation, event.meets, wall, view.run)
+        series = self._series(view.playbook, event.probe, event.phase.value)
+        series.count(event.observation, event.meets, wall, view.run)
         self._key(playbook, name, probe.key.state if probe.key is not None else None)
         if probe.is_guard:
             self._families.gauge("guard_fails").labels(playbook, name).set(probe.fails)

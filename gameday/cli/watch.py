@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -29,6 +30,8 @@ from gameday.target import Target, open_target
 JOURNAL_EVERY = 2.0
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 _RELOADED = b"\0"
+_SETTLED = 10.0
+"""Seconds after which every probe has looked once, and what lasts as long as the watch has been made."""
 
 
 def watch_playbooks(
@@ -63,6 +66,7 @@ def watch_playbooks(
         port = metrics.serve(metrics_port)
         reader, writer = _listen()
         watch.start()
+        _settle()
         _follow(JournalFold(journal or default_place(), metrics))
         where = f" (a lab at {opened.facts.endpoint})" if opened.facts.endpoint else ""
         click.echo(f"watching {opened.facts.account}/{opened.facts.region}{where}", err=True)
@@ -91,8 +95,25 @@ def _reload(read: Callable[[], list[Playbook]], target: Target, watch: Watch, me
         click.echo(f"the playbooks could not be read again, and are watched as they were:\n{error}", err=True)
         return
     watch.take(wanted)
+    _settle()
     metrics.reloaded(good=True)
     click.echo(f"read again: {len(wanted)} probes are watched", err=True)
+
+
+def _settle() -> None:
+    """Soon, have the garbage collector leave alone what stays: to go through it takes a tenth of a second each time.
+
+    Every look waits meanwhile, and each scrape makes enough that the collector begins.
+    """
+
+    def freeze() -> None:
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    timer = threading.Timer(_SETTLED, freeze)
+    timer.daemon = True
+    timer.start()
 
 
 def _listen() -> tuple[int, int]:

@@ -37,6 +37,7 @@ _TICK = 0.005
 _CHECK = 0.02
 """Seconds after which a look that no worker has taken is given one more."""
 _IDLE = 10.0
+"""Seconds without a look after which a worker that is one too many leaves."""
 
 
 @dataclass(frozen=True)
@@ -210,9 +211,11 @@ class Wheel(threading.Thread):
                     self._workers -= 1
                     self._tell_size()
                 return
-            self._one(turn)
+            if not self._one(turn):
+                return
 
-    def _one(self, turn: _Turn) -> None:
+    def _one(self, turn: _Turn) -> bool:
+        """Look once; whether the worker is still needed afterwards."""
         target = turn.target
         with self._lock:
             self._waiting -= 1
@@ -233,5 +236,11 @@ class Wheel(threading.Thread):
             turn.out, turn.began = False, None
             del self._out[turn]
             gone = turn.gone and (target.playbook, target.name) not in self._names
+            # All are woken in turn, so that none is idle for long, be there ever so many.
+            needed = self._workers <= CREW or self._waiting > 0 or self._busy >= self._workers // 4
+            if not needed:
+                self._workers -= 1
+                self._tell_size()
         if gone:
             self._told.forget(target.playbook, target.name)
+        return needed

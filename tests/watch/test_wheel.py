@@ -103,6 +103,7 @@ def test_targets_that_hang_do_not_delay_one_that_answers(over: threading.Event) 
     assert told.left_out["hangs-0"] > 0
     over.set()
     until(lambda: all(told.seen[each.name, Cause.OK, True] >= 1 for each in hanging))
+    until(lambda: told.size[1] == CREW)  # while all of them look: those who were taken on are not needed any more
 
 
 def test_a_look_that_is_not_waited_for_is_stopped_and_its_late_answer_not_believed(over: threading.Event) -> None:
