@@ -18,12 +18,15 @@ CALLS = ("StartInstances", "RunInstances", "AttachVolume", "CreateVolume")
 _RESOURCE = re.compile(r"\b(i|vol)-[0-9a-f]{8,17}\b")
 
 
-def behind(session: Session, pace: Pace, uses: Iterable[Use], window: Window, run: str) -> dict[str, Behind]:
-    """The calls behind those of ``uses`` that EC2 made and KMS refused, by request id.
+def behind(
+    session: Session, pace: Pace, uses: Iterable[Use], window: Window, run: str, away: Window | None = None
+) -> dict[str, Behind]:
+    """EC2's calls behind those of ``uses`` that KMS refused, or had while the key was ``away``, by request id.
 
     ``run`` is what gameday's own calls carry in their user agent.
     """
-    wanted = {use.request_id for use in uses if use.error_code and service_name(use.service) == "ec2"} - {""}
+    of_ec2 = (use for use in uses if service_name(use.service) == "ec2")
+    wanted = {use.request_id for use in of_ec2 if use.error_code or _within(use, away)} - {""}
     found: dict[str, Behind] = {}
     for name in CALLS:
         if not wanted - set(found):
@@ -31,6 +34,10 @@ def behind(session: Session, pace: Pace, uses: Iterable[Use], window: Window, ru
         records, _ = newest(session, pace, "EventName", name, window)
         found |= {one.request_id: _behind(one, run) for one in records if one.request_id in wanted}
     return found
+
+
+def _within(use: Use, away: Window | None) -> bool:
+    return away is not None and away.since <= use.time < away.until
 
 
 def _behind(record: TrailRecord, run: str) -> Behind:

@@ -84,9 +84,15 @@ Who = tuple[str, str, str, str]
 
 @dataclass
 class _Group:
-    """The uses of one dependent: those that were refused while the key was away, and all others."""
+    """The refused uses of one dependent.
+
+    Parameters
+    ----------
+    apart: whether one of them is certainly not the run's own, although it may be by whom the run is.
+    """
 
     refused: list[Use] = field(default_factory=list)
+    apart: bool = False
     behind: dict[str, None] = field(default_factory=dict)
 
 
@@ -105,25 +111,67 @@ def observe(
     others: list[Use] = []
     own = 0
     groups: dict[Who, _Group] = {}
-    for use in sorted(uses, key=lambda one: (one.time, one.event_id)):
-        if use.kind is Kind.MANAGEMENT or use.time < away.off:
-            continue
+    felt: list[datetime] = []
+    since = [use for use in uses if use.kind is not Kind.MANAGEMENT and use.time >= away.off]
+    ours = _Ours.of(since, behind, own_requests)
+    for use in sorted(since, key=lambda one: (one.time, one.event_id)):
         cause = behind.get(use.request_id)
         refused = _refused(use, away)
-        if use.kind is Kind.OWN or use.request_id in own_requests or (cause is not None and cause.own):
+        felt += [use.time] if refused else []
+        if ours.made(use):
             own += refused
             continue
         others.append(use)
         if refused:
             group = groups.setdefault(_who(use, cause), _Group())
             group.refused.append(use)
+            group.apart = group.apart or ours.certainly_not(use)
             if cause is not None:
                 group.behind[" ".join(filter(None, (cause.call, cause.resource)))] = None
     refused_ids = {id(use) for group in groups.values() for use in group.refused}
     worked = [use for use in others if id(use) not in refused_ids and not use.error_code]
     seen = [_refused_one(who, group, predicted, worked, away) for who, group in groups.items()]
-    seen += _not_refused(predicted, list(groups), worked, away, groups)
+    seen += _not_refused(predicted, list(groups), worked, away, felt[0] if felt else away.off)
     return Observed(tuple(seen), sum(one.refused for one in seen), own)
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """Which calls are the run's own.
+
+    Parameters
+    ----------
+    requests: the request ids of calls that are, and of EC2's calls that gameday made.
+    instances: those that gameday started: EBS reads their volumes' keys under a request id of its own.
+    named: principals of whom gameday's sessions are told from others by their name.
+    """
+
+    requests: frozenset[str]
+    instances: frozenset[str]
+    named: frozenset[str]
+
+    @classmethod
+    def of(cls, uses: Iterable[Use], behind: Mapping[str, Behind], own_requests: frozenset[str]) -> _Ours:
+        """From what the log has of them."""
+        started = {request: one for request, one in behind.items() if one.own}
+        return cls(
+            requests=(own_requests | frozenset(started)) - {""},
+            instances=frozenset(one.resource for one in started.values() if one.resource.startswith("i-")),
+            named=frozenset(use.principal for use in uses if use.session.startswith("gameday-")),
+        )
+
+    def made(self, use: Use) -> bool:
+        """Whether gameday made it, or a service for it."""
+        for_it = use.instance in self.instances and use.principal.endswith("aws:ec2-infrastructure")
+        return use.kind is Kind.OWN or use.request_id in self.requests or for_it
+
+    def certainly_not(self, use: Use) -> bool:
+        """Whether it can be told from the run's own calls.
+
+        A direct call tells its user agent and a role's session its name. What a service did for a user, or for
+        credentials that were not made for the run, tells neither: it may have been for the run's own probe.
+        """
+        return _service(use) == "direct" or bool(use.session and use.principal in self.named)
 
 
 def _refused(use: Use, away: Away) -> bool:
@@ -185,7 +233,7 @@ def _refused_one(who: Who, group: _Group, predicted: Sequence[Dependent], worked
     before = [use.time for use in mine if use.time <= first.time]
     after = next((use.time for use in mine if use.time >= last.time and use.time >= (away.on or last.time)), None)
     return Seen(
-        fate="as predicted" if any(fits(one, who) for one in predicted) else "unexpected",
+        fate="as predicted" if any(fits(one, who) for one in predicted if _may_be_it(one, group)) else "unexpected",
         principal=principal,
         service=service,
         resource=resource or instance,
@@ -200,6 +248,10 @@ def _refused_one(who: Who, group: _Group, predicted: Sequence[Dependent], worked
     )
 
 
+def _may_be_it(one: Dependent, group: _Group) -> bool:
+    return one.why != "this run" or not group.apart
+
+
 def _may_be(use: Use, who: Who) -> bool:
     resource = who[2]
     return not resource or not use.resource or _same(use.resource, resource) or use.instance == who[3] != ""
@@ -210,10 +262,9 @@ def _not_refused(
     refused: Sequence[Who],
     worked: Sequence[Use],
     away: Away,
-    groups: Mapping[Who, _Group],
+    effective: datetime,
 ) -> Iterable[Seen]:
-    """The predicted ones that nothing was refused to: seen all the same, or not seen."""
-    effective = min((group.refused[0].time for group in groups.values()), default=away.off)
+    """The predicted ones that nothing was refused to: seen all the same, or not seen, from the first refusal on."""
     during = [use for use in worked if use.time >= effective and (away.on is None or use.time < away.on)]
     whos = Counter(_who(use, None) for use in during)
     for one in predicted:

@@ -141,7 +141,8 @@ class ObservedRadius(Probe):
         source = Lookup((aws, *watched.sessions), refusals=window, budget=watched.budget, pace=watched.pace)
         answer = Embedded(source, *watched.sources).ask(Question(watched.key, window, detail=True), Watch())
         away = _away(answer, moments, denied=watched.denied)
-        calls = behind(aws, watched.pace, answer.uses, window, aws.run)
+        while_off = Window(away.off, max(away.on or window.until, away.off + timedelta(seconds=1)))
+        calls = behind(aws, watched.pace, answer.uses, window, aws.run, while_off)
         found = observe(watched.prediction.dependents, answer.uses, away, calls, moments.requests)
         unknown = _unknown(answer)
         if unknown and watched.must_know and not found.unexpected and progress.reads < _READS:

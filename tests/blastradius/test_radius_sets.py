@@ -79,6 +79,34 @@ def test_calls_of_gamedays_own_are_kept_apart_however_they_are_known() -> None:
     assert (found.own, found.refused, found.seen) == (3, 0, ())
 
 
+def test_a_success_after_the_runs_own_first_refusal_is_spared() -> None:
+    own = use("runner", 3, error="DisabledException", kind="own")
+    found = observe([used("bob"), used("carol")], [use("carol", 1), own, use("bob", 5)], Away(OFF, ON))
+    assert found.counts["spared"] == 1 and found.counts["silent"] == 1
+
+
+def test_what_ebs_does_for_an_instance_that_gameday_started_is_its_own() -> None:
+    infrastructure = used("aws:ec2-infrastructure", EC2, "vol-1")
+    decrypt = use("aws:ec2-infrastructure", 9, service=EC2, resource="vol-1", instance="i-01234567")
+    start = Behind("StartInstances", "i-01234567", own=True)
+    assert observe([infrastructure], [decrypt], Away(OFF, ON), {"r": start}).counts["spared"] == 0
+    assert observe([infrastructure], [decrypt], Away(OFF, ON)).counts["spared"] == 1
+
+
+def test_who_the_run_is_may_be_refused_something_of_somebody_elses() -> None:
+    run = Dependent(principal=ROLE + "runner", why="this run")
+    error = "DisabledException"
+
+    def fates(*uses: Use) -> list[str]:
+        return [one.fate for one in observe([run], uses, Away(OFF, ON)).seen]
+
+    assert fates(use("runner", 2, error=error)) == ["as predicted"]  # S3 for somebody: perhaps for a probe
+    assert fates(use("runner", 2, error=error, service="direct")) == ["unexpected"]  # gameday's agent would be there
+    mine = use("runner", 1, error=error, kind="own", session="gameday-7f3a")
+    assert fates(mine, use("runner", 2, error=error, session="alice")) == ["unexpected"]
+    assert fates(use("runner", 2, error=error, session="alice")) == ["as predicted"]  # the run may be alice's session
+
+
 def test_a_refused_start_is_joined_to_its_instance_and_so_to_its_volume() -> None:
     volume = Dependent(service=EC2, resource="vol-0123", instance="i-01234567", why="protected")
     refused = [use("bob", 2, service=EC2, error="DisabledException", request_id="r")]
