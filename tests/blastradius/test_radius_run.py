@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from gameday.lab import LabProcess, start
+from tests.blastradius.shapes import made, put
 
 GAMEDAY = [sys.executable, "-c", "from gameday.cli import main; main()"]
 USERS = ("alice", "bob", "carol")
@@ -55,8 +57,8 @@ def user(lab: LabProcess, name: str) -> tuple[str, str]:
     allow = {"Effect": "Allow", "Action": ["s3:*", "kms:*"], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=document)
-    made = iam.create_access_key(UserName=name)["AccessKey"]
-    return made["AccessKeyId"], made["SecretAccessKey"]
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]
 
 
 class Scene:
@@ -167,6 +169,32 @@ def test_what_the_playbook_does_not_allow_is_refused_before_anything_is_touched(
     assert code == 5
     assert all(word in why(events) for word in ("user/carol", "may not depend on the key", "at most 10 may"))
     assert not [event for event in events if event["kind"] == "hold_taken"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_the_look_back_is_over_the_log_files_that_the_playbook_names(scene: Scene, kind: str, tmp_path: Path) -> None:
+    account, region, at = "123456789012", "us-east-1", datetime.now(UTC) - timedelta(days=40)
+    who = {"type": "IAMUser", "arn": f"arn:aws:iam::{account}:user/zoe", "accountId": account}
+    record = made(
+        userIdentity=who, awsRegion=region, recipientAccountId=account, eventTime=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        resources=[{"ARN": scene.key}],
+    )  # fmt: skip
+    name = (
+        f"AWSLogs/{account}/CloudTrail/{region}/{at:%Y/%m/%d}/{account}_CloudTrail_{region}_{at:%Y%m%dT%H%MZ}_x.json.gz"
+    )
+    file = put(tmp_path, record, name=name)
+    source = str(tmp_path)
+    if kind == "bucket":
+        store = client(scene.lab, "s3")
+        store.create_bucket(Bucket="logs-of-zoe")
+        store.put_object(Bucket="logs-of-zoe", Key=name, Body=file.read_bytes())
+        source = "s3://logs-of-zoe/AWSLogs/"
+    code, events = scene.run(f"{{source: '{source}', allow_roles: [alice]}}")
+    assert code == 5 and "user/zoe may not depend on the key" in why(events)  # so it ends before anything is touched
+    predicted = only(events, "radius_predicted")
+    used = {one["principal"].rpartition("/")[2] for one in predicted["dependents"] if one["why"] == "used"}
+    assert used == {"zoe"}  # and none of those that event history knows
+    assert f"files under {source}" in " ".join(predicted["coverage"])
 
 
 def test_what_cannot_be_known_is_refused_where_it_must_be_known_and_said_elsewhere(scene: Scene) -> None:
