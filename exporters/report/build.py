@@ -38,10 +38,12 @@ def report(collected: Collected) -> Report:
     """Tell what was collected so far."""
     view = collected.view
     records = [(probe, record) for probe in view.probes.values() for record in probe.records.values()]
-    event_ids = {record.request_id: record.event_id for _, record in records if record.request_id}
+    observed = {key: one.observed for key, one in view.radius.items() if one.observed is not None}
+    event_ids = {record.request_id: record.event_id for _, record in records}
+    event_ids |= {request: event for one in observed.values() for request, event in one.records.items()}
     steps = [
-        (step, tuple(_with_event_id(call, event_ids) for call in collected.calls[id_]))
-        for id_, step in _changed(collected)
+        (step, tuple(_with_record(call, event_ids, sought=step.facts.resource in observed) for call in calls))
+        for calls, step in ((collected.calls[id_], step) for id_, step in _changed(collected))
     ]
     return Report(
         run=view.run,
@@ -182,8 +184,11 @@ def _result(probe: ProbeView, here: InPhase, *, broken: bool) -> str:
     return "held" if probe.is_guard and here.last is not None else "not reached"
 
 
-def _with_event_id(call: Call, event_ids: Mapping[str, str]) -> Call:
-    return call.model_copy(update={"event_id": event_ids.get(call.request_id, "")}) if call.request_id else call
+def _with_record(call: Call, event_ids: Mapping[str, str], *, sought: bool) -> Call:
+    if not call.request_id:
+        return call
+    found = event_ids.get(call.request_id, "")
+    return call.model_copy(update={"event_id": found, "sought": sought or bool(found)})
 
 
 def _change(step: StepView, calls: tuple[Call, ...], collected: Collected) -> Change:

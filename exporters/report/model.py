@@ -124,6 +124,8 @@ class Call(Part):
     request_id: str = ""
     event_id: str = ""
     """CloudTrail's record of it, when one was seen."""
+    sought: bool = False
+    """Whether CloudTrail was asked for it."""
 
 
 class Found(Part):

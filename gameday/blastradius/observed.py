@@ -52,11 +52,13 @@ class Observed:
     Parameters
     ----------
     own: refused calls of gameday's own probes.
+    first_refused: when the first of either was refused.
     """
 
     seen: tuple[Seen, ...] = ()
     refused: int = 0
     own: int = 0
+    first_refused: datetime | None = None
 
     @property
     def counts(self) -> dict[Fate, int]:
@@ -132,7 +134,7 @@ def observe(
     worked = [use for use in others if id(use) not in refused_ids and not use.error_code]
     seen = [_refused_one(who, group, predicted, worked, away) for who, group in groups.items()]
     seen += _not_refused(predicted, list(groups), worked, away, felt[0] if felt else away.off)
-    return Observed(tuple(seen), sum(one.refused for one in seen), own)
+    return Observed(tuple(seen), sum(one.refused for one in seen), own, felt[0] if felt else None)
 
 
 @dataclass(frozen=True)

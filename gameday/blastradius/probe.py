@@ -113,6 +113,8 @@ class ObservedRadius(Probe):
                 progress.why = progress.why or "CloudTrail does not show yet that the key was put back"
                 return False
             progress.shown = time.monotonic()
+            if moments.on is not None:
+                progress.delivered_after = max(0.0, (datetime.now(UTC) - moments.on).total_seconds())
             waited = 0.0 if not progress.looks else progress.shown - (progress.began or 0.0)
             progress.ready = progress.shown + min(waited / 2, _LONGEST_GRACE)
         if (left := progress.ready - time.monotonic()) > 2.0:
@@ -148,7 +150,8 @@ class ObservedRadius(Probe):
         if unknown and watched.must_know and not found.unexpected and progress.reads < _READS:
             progress.why = unknown[0]
             return
-        self._tell(self._event(aws, answer, away, found, unknown))
+        own = {use.request_id: use.event_id for use in answer.uses if use.request_id in moments.changes}
+        self._tell(self._event(aws, answer, away, found, unknown, own))
         if found.unexpected and watched.fails:
             progress.verdict = Observation(cause=Cause.UNEXPECTED, detail=surprise(found.unexpected))
         elif unknown and watched.must_know:
@@ -157,7 +160,13 @@ class ObservedRadius(Probe):
             progress.verdict = _found(in_words(found))
 
     def _event(
-        self, aws: Session, answer: Answer, away: Away, found: Observed, unknown: tuple[str, ...]
+        self,
+        aws: Session,
+        answer: Answer,
+        away: Away,
+        found: Observed,
+        unknown: tuple[str, ...],
+        records: dict[str, str],
     ) -> RadiusObserved:
         shown = found.shown
         return RadiusObserved(
@@ -172,6 +181,9 @@ class ObservedRadius(Probe):
             left_out=len(found.seen) - len(shown),
             unknown=unknown,
             coverage=tuple(coverage_sentences(answer)),
+            records=records,
+            first_refused=f"{found.first_refused:%Y-%m-%dT%H:%M:%SZ}" if found.first_refused else "",
+            delivered_after=self._progress.delivered_after,
         )
 
 
@@ -183,6 +195,7 @@ class _Progress:
         self.began: float | None = None
         self.looks = 0
         self.shown: float | None = None
+        self.delivered_after: float | None = None
         self.ready = 0.0
         self.reads = 0
         self.why = ""

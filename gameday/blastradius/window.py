@@ -18,6 +18,7 @@ class Moments:
     off, on: when the first inject was asked for, and when the last undo was answered; by this machine's clock.
     off_request, on_request: the request ids of those calls, or ``""``.
     requests: the request ids of gameday's own calls.
+    changes: of these, the ids of the calls that took the key away and put it back.
     """
 
     off: datetime | None = None
@@ -25,6 +26,7 @@ class Moments:
     off_request: str = ""
     on_request: str = ""
     requests: frozenset[str] = frozenset()
+    changes: frozenset[str] = frozenset()
 
 
 class FaultWindow(Exporter):
@@ -57,12 +59,16 @@ class FaultWindow(Exporter):
             known = replace(known, requests=known.requests | {seen.request_id, *seen.more_requests})
         elif not isinstance(event, StepInjected | UndoTried | StepClosed) or event.step not in self._steps:
             return
-        elif isinstance(event, StepInjected):
-            asked = at - timedelta(seconds=max(0.0, event.answered - event.asked))
-            if known.off is None:
-                known = replace(known, off=asked, off_request=event.request_id)
         elif isinstance(event, StepClosed):
             known = replace(known, on=known.on or at)
-        elif event.ok and known.off is not None:
-            known = replace(known, on=at, on_request=event.request_id)
-        self._moments = replace(known, requests=known.requests - {""})
+        else:
+            known = self._called(event, at, known)
+        self._moments = replace(known, requests=known.requests - {""}, changes=known.changes - {""})
+
+    @staticmethod
+    def _called(event: StepInjected | UndoTried, at: datetime, known: Moments) -> Moments:
+        known = replace(known, changes=known.changes | {event.request_id})
+        if isinstance(event, StepInjected):
+            asked = at - timedelta(seconds=max(0.0, event.answered - event.asked))
+            return replace(known, off=asked, off_request=event.request_id) if known.off is None else known
+        return replace(known, on=at, on_request=event.request_id) if event.ok and known.off is not None else known

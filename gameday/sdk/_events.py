@@ -388,6 +388,12 @@ class RadiusObserved(Event):
     left_out: int = 0
     unknown: tuple[str, ...] = ()
     coverage: tuple[str, ...] = ()
+    records: dict[str, str] = Field(default={}, exclude_if=lambda ids: not ids)
+    """CloudTrail's event ids of the calls with which the run took the key away and put it back, by request id."""
+    first_refused: str = Field(default="", exclude_if=lambda at: not at)
+    """When the first call was refused, gameday's own among them; UTC, ISO 8601."""
+    delivered_after: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
+    """Seconds from the answer to the undo until CloudTrail was seen to show it."""
 
 
 class RunFinished(Event):

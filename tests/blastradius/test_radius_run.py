@@ -157,6 +157,29 @@ def test_who_came_after_the_look_back_fails_the_run_and_is_expected_in_the_next(
     gameday_show = [*GAMEDAY, "show", "--journal", str(scene.folder / "journal.db"), run_of(scene)]
     told = subprocess.run(gameday_show, capture_output=True, text=True).stdout
     assert "0 unexpected" in told and "latent: vol-" in told
+    every_change_is_told_with_cloudtrails_own_record(scene, events)
+
+
+def every_change_is_told_with_cloudtrails_own_record(scene: Scene, events: list[dict[str, Any]]) -> None:
+    """The report gives each call on the key the id of its record, though no probe looked for it."""
+    observed = only(events, "radius_observed")
+    calls = {one["request_id"] for one in events if one["kind"] in ("step_injected", "undo_tried")}
+    trail = (
+        client(scene.lab, "cloudtrail")
+        .get_paginator("lookup_events")
+        .paginate(LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": scene.key}])
+    )
+    records = [json.loads(one["CloudTrailEvent"]) for page in trail for one in page["Events"]]
+    assert observed["records"] == {one["requestID"]: one["eventID"] for one in records if one["requestID"] in calls}
+    assert set(observed["records"]) == calls
+    page = scene.folder / "report.json"
+    words = ["report", run_of(scene), "--format", "json", "--output", str(page)]
+    subprocess.run([*GAMEDAY, *words, "--journal", str(scene.folder / "journal.db")], check=True)
+    report = json.loads(page.read_text())
+    told = {call["request_id"]: call["event_id"] for change in report["changes"] for call in change["calls"]}
+    assert told == observed["records"]
+    assert observed["delivered_after"] >= 0
+    assert observed["first_refused"] >= observed["off"]
 
 
 def run_of(scene: Scene) -> str:

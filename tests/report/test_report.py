@@ -227,6 +227,26 @@ def radius_run() -> list[Sealed]:
     return sealed([*(one.event for one in passed()[:3]), predicted, observed, *(one.event for one in passed()[3:])])
 
 
+def test_a_call_whose_record_is_not_known_says_why() -> None:
+    def told(events: list[Sealed]) -> set[tuple[str, bool]]:
+        page = written(build(events), "html")
+        calls = [call for change in build(events).changes for call in change.calls if call.request_id]
+        found = {(call.event_id, call.sought) for call in calls}
+        assert ("not looked up" in page) == (("", False) in found)
+        assert ("not delivered yet" in page) == (("", True) in found)
+        assert all(id_ in page for id_, _ in found)
+        return found
+
+    injected = next(e.event for e in passed() if isinstance(e.event, StepInjected) and e.event.request_id)
+    resource = next(one.resource for one in build(passed()).changes if one.step == injected.step)
+    assert told(passed()) == {("", False)}
+    seen = RadiusObserved(key=resource, at=9, off="", on="", counts={})
+    asked = [RadiusPredicted(key=resource, since="", until="", sizes=Sizes()), seen]
+    assert told(sealed([*(one.event for one in passed()), *asked])) == {("", True)}
+    asked[1] = seen.model_copy(update={"records": {injected.request_id: "e1"}})
+    assert ("e1", True) in told(sealed([*(one.event for one in passed()), *asked]))
+
+
 def test_the_blast_radius_brings_predicted_and_observed_together() -> None:
     (radius,) = build(radius_run()).radius
     assert radius.affected[0].fate == "unexpected" and radius.affected[0].why == ""
