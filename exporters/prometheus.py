@@ -51,6 +51,7 @@ from gameday.sdk import (
     Sealed,
     UndoTried,
     Verdict,
+    WatchdogArmed,
 )
 
 _OUTCOMES = {True: "complete", False: "incomplete"}
@@ -228,6 +229,8 @@ class Metrics(Exporter):
         families.gauge("fault_active").labels(label).set(bool(active))
         families.gauge("undo_steps_open").labels(label).set(sum(len(view.open_steps) for view in views))
         families.gauge("dead_man_switch_armed").labels(label).set(sum(len(view.armed) for view in views))
+        guarded = [view for view in views if isinstance(view.watchdog, WatchdogArmed) and view.finished is None]
+        families.gauge("watchdog_armed").labels(label).set(bool(guarded))
         began = [_wall(view.started) + (view.fault_since or 0.0) for view in active]
         families.gauge("fault_started_timestamp_seconds").labels(label).set(min(began, default=0.0))
         opened = [_wall(view.started) + (step.changed_at or 0.0) for view in views for step in view.open_steps]
@@ -304,7 +307,7 @@ class Metrics(Exporter):
             gauge.labels(playbook, name).set(sum(getattr(one.sizes, name) for one in said))
         gauge.labels(playbook, "latent").set(sum(len(one.latent) for one in said))
         gauge.labels(playbook, "unknown").set(sum(len(one.unknown) for one in said))
-        for family in ("radius_observed", "radius_refused_calls"):  # of the run before
+        for family in ("radius_observed", "radius_refused_calls", "radius_detection_seconds"):  # of the run before
             self._families.gauge(family).remove_by_labels({"playbook": playbook})
 
     @_count.register
@@ -314,6 +317,11 @@ class Metrics(Exporter):
             gauge = self._families.gauge("radius_observed")
             gauge.labels(playbook, fate).set(sum(one.counts.get(fate, 0) for one in seen))
         self._families.gauge("radius_refused_calls").labels(playbook).set(sum(one.refused for one in seen))
+        delay = self._families.gauge("radius_detection_seconds")
+        if event.first_refused:
+            delay.labels(playbook, "refused_call").set(max(0.0, wall - _wall(event.first_refused)))
+        if event.delivered_after is not None:
+            delay.labels(playbook, "put_back").set(event.delivered_after)
 
     @_count.register
     def _(self, event: LeakSeen, view: RunView, playbook: str, wall: float) -> None:

@@ -165,6 +165,12 @@ FAMILIES = (
         "How many schedules in AWS will put things back by themselves: made, read back, and not yet deleted.",
     ),
     Family(
+        "watchdog_armed",
+        "gauge",
+        _BOOK,
+        "1 from the moment that the run's watchdog has rehearsed the undo until it is lost or the run is over.",
+    ),
+    Family(
         "foreign_changes_total",
         "counter",
         _BOOK,
@@ -184,6 +190,14 @@ FAMILIES = (
         "What became of them in the last run, as CloudTrail shows: `as predicted`, `unexpected`, `spared`, `silent`.",
     ),
     Family("radius_refused_calls", "gauge", _BOOK, "Refused calls of the last run, gameday's own left out."),
+    Family(
+        "radius_detection_seconds",
+        "gauge",
+        (*_BOOK, "of"),
+        "How long it took in the last run until CloudTrail was seen to show it: `refused_call`, from the first call "
+        "that was refused to when the log of the fault was read (once it was whole); `put_back`, from the answer to "
+        "the undo to its record.",
+    ),
     Family("leaks_total", "counter", _PROBE, "Looks that succeeded after the effect had been seen."),
     Family("guard_fails", "gauge", _PROBE, "How many of a guard's last looks failed."),
     Family("guard_fails_limit", "gauge", _PROBE, "With how many of them the guard ends the fault."),

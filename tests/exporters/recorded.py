@@ -352,6 +352,8 @@ def surprised() -> list[Sealed]:
             refused=5,
             own=9,
             seen=(mallory,),
+            first_refused="2026-03-03T10:00:00Z",
+            delivered_after=4.2,
         )
     )
     return run.finish(Verdict.FAILED, 1, "An expectation did not hold: 1 refused that nobody predicted.")

@@ -59,6 +59,7 @@ faults:
   - uses: kms.disable_key
     with: {key: "${key}"}
 timing: {hold: 6s, effect_within: 20s, max_fault: 40s}
+blast_radius: {unexpected: fail}
 """
 NO_DATA = {
     "schedule_next_due_timestamp_seconds": "gameday schedule serves it",

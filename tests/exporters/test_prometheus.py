@@ -25,7 +25,21 @@ from exporters.prometheus import Metrics
 from exporters.prometheus_families import markdown
 from exporters.prometheus_push import Push
 from gameday.errors import Refused
-from gameday.sdk import Cause, Observation, Phase, PhaseEntered, RunFinished, RunStarted, Sealed, StepIntended, seal
+from gameday.sdk import (
+    AnyEvent,
+    Cause,
+    Observation,
+    Phase,
+    PhaseEntered,
+    RunFinished,
+    RunStarted,
+    Sealed,
+    StepIntended,
+    Verdict,
+    WatchdogArmed,
+    WatchdogLost,
+    seal,
+)
 
 from .recorded import RUNS, Recorder, aborted, incomplete, passed, surprised
 
@@ -257,6 +271,31 @@ def test_times_of_the_last_run_do_not_stand_for_the_next() -> None:
     run.prepare()
     metrics = of(passed(), run.events)
     assert value(metrics, "time_to_effect_seconds", probe="read-clock", bound="by") is None
+
+
+def test_the_watchdog_is_armed_until_it_is_lost_or_the_run_is_over() -> None:
+    def over(*events: AnyEvent) -> list[float | None]:
+        run, metrics, seen = Recorder(), Metrics(), []
+        run.prepare()
+        run.emit(*events)
+        for sealed in run.events:
+            metrics.consume(sealed)
+            seen.append(value(metrics, "watchdog_armed"))
+        return seen[-len(events) :]
+
+    armed, lost = WatchdogArmed(at=1, pid=7), WatchdogLost(at=2, why="killed")
+    done = RunFinished(at=3, verdict=Verdict.PASSED, exit_code=0, story="")
+    assert over(armed, lost, done) == [1, 0, 0]
+    assert over(armed, done) == [1, 0]
+
+
+def test_how_late_cloudtrail_showed_it_is_of_the_last_run() -> None:
+    metrics = of(surprised())
+    assert value(metrics, "radius_detection_seconds", of="put_back") == 4.2
+    late = value(metrics, "radius_detection_seconds", of="refused_call")
+    assert late is not None and late > 0
+    metrics = of(surprised(), surprised()[:2])
+    assert value(metrics, "radius_detection_seconds", of="put_back") is None
 
 
 def test_it_serves_what_it_holds_on_any_free_port() -> None:
