@@ -33,15 +33,19 @@ if os.environ.get("TEST_LEASE"):
 """A process in which the host has another name, and others count as dead sooner."""
 
 
-def environment(folder: Path, *, machine: str = "", **changes: str) -> dict[str, str]:
-    """A newcomer's shell in a home of its own; ``machine`` is what the host is called there."""
+def environment(folder: Path, *, machine: str = "", at_start: str = "", **changes: str) -> dict[str, str]:
+    """A newcomer's shell in a home of its own; ``machine`` is what the host is called there.
+
+    ``at_start`` is code that every Python there runs before anything else.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GAMEDAY_", "XDG_"))}
     kept |= {"HOME": str(folder), "XDG_STATE_HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true"}
-    if machine:
+    if machine or at_start:
         other = folder / f"as-{machine}"
         other.mkdir(exist_ok=True)
-        (other / "sitecustomize.py").write_text(_ANOTHER_MACHINE.format(machine=machine))
-        kept["PYTHONPATH"] = str(other)
+        code = _ANOTHER_MACHINE.format(machine=machine) if machine else ""
+        (other / "sitecustomize.py").write_text(code + at_start)
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(other), kept.get("PYTHONPATH"))))
     return {**kept, **changes}
 
 

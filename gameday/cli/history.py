@@ -63,27 +63,29 @@ def print_history(place: str | None, limit: int) -> None:
     journal = open_journal(place)
     warn_of_open_steps(journal, place)
     runs = journal.runs(limit)
-    lines = [(run.started_at, _run_line(run)) for run in runs]
-    told = {(run.run, run.verdict) for run in runs}
-    for due in DueTimes(journal.database).latest(limit):
-        if due.outcome is not None and (due.run, due.outcome) not in told:  # not what the run's own line says
-            detail = f", {due.detail}" if due.detail else ""
-            lines.append((due.due_at, f"{due.run or '-':<8}  {due.due_at[:19]}Z  {_name(due)}: {due.outcome}{detail}"))
+    settled = [due for due in DueTimes(journal.database).latest(limit) if due.outcome is not None]
+    verdicts = {run.run: run.verdict for run in runs}
+    # Where the due time says the same as its run, one line says both, and why.
+    said = {due.run: due.detail for due in settled if due.run and verdicts.get(due.run) == due.outcome}
+    lines = [(run.started_at, _run_line(run, said.get(run.run, ""))) for run in runs]
+    lines += [(due.due_at, _due_line(due)) for due in settled if due.run not in said]
     if not lines:
         click.echo(f"no runs yet (journal {journal.place})")
     for _, line in sorted(lines, reverse=True)[:limit]:
         click.echo(line)
 
 
-def _run_line(run: RunRecord) -> str:
+def _run_line(run: RunRecord, why: str) -> str:
     verdict = run.verdict or ("running" if run.alive() else "died")
     code = "" if run.exit_code is None else str(run.exit_code)
     where = f"{run.target.kind} {run.target.account}/{run.target.region}" if run.target else "-"
-    return f"{run.run}  {run.started_at[:19]}Z  {verdict:<12} {code:>2}  {run.playbook}  {where}"
+    why = f"  {why}" if why and verdict != "passed" else ""
+    return f"{run.run}  {run.started_at[:19]}Z  {verdict:<12} {code:>2}  {run.playbook}  {where}{why}"
 
 
-def _name(due: DueRecord) -> str:
-    return due.schedule.rpartition("#")[0]
+def _due_line(due: DueRecord) -> str:
+    detail = f", {due.detail}" if due.detail else ""
+    return f"{due.run or '-':<8}  {due.due_at[:19]}Z  {due.name}: {due.outcome}{detail}"
 
 
 def prune_history(place: str | None, older_than: str) -> None:

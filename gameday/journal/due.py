@@ -70,6 +70,13 @@ class DueTimes:
             self._update(db, schedule, iso(due), began_at=self._now(db))
         return ""
 
+    def story(self, run: str) -> str | None:
+        """How a run has ended, in its own words; "" while it has not said so, None when it never began."""
+        query = select(schema.runs.c.run, schema.runs.c.story).where(schema.runs.c.run == run)
+        with self._database.reading() as db:
+            row = db.execute(query).first()
+        return None if row is None else str(row.story or "")
+
     def beat(self, schedule: str, due: datetime) -> None:
         """Note that whoever claimed it is alive."""
         with self._database.writing() as db:

@@ -137,6 +137,11 @@ class DueRecord(Record):
     silence: float
     """Seconds since whoever claimed it said that they are alive, by the clock of the journal."""
 
+    @property
+    def name(self) -> str:
+        """The schedule's, for people: its playbook at its target."""
+        return self.schedule.rpartition("#")[0] or self.schedule
+
     def abandoned(self) -> bool:
         """Whether it is under way by nobody: who claimed it is gone, or has not been heard of."""
         return self.outcome is None and self.deserted()

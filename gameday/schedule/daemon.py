@@ -23,7 +23,7 @@ from gameday.journal.due import DueTimes
 from gameday.journal.sql import SqlJournal
 from gameday.schedule.calendar import begins, due_after
 from gameday.schedule.entries import Entries, Entry
-from gameday.schedule.launch import Launcher
+from gameday.schedule.launch import ALL_OUTCOMES, Launcher
 from gameday.schedule.numbers import Numbers, serve
 from gameday.schedule.occasion import Occasion, Stop
 from gameday.schedule.patrol import Patrol
@@ -78,6 +78,7 @@ class Daemon:
         reader = _signals()
         server = serve(self._numbers, *self._settings.listen, self._unhealthy, self._unready)
         log.info("metrics and health on http://%s:%s", *server.server_address[:2])
+        self._asking(self._compare_clocks)
         self._load()
         self._clock.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
@@ -111,6 +112,8 @@ class Daemon:
         self._clock.remove_all_jobs()
         for entry in entries.values():
             trigger = CalendarTrigger(entry.schedule, entry.id, lambda: self._ahead)
+            for outcome in ALL_OUTCOMES:  # a counter that begins at 0 shows its first increase
+                self._numbers.due.labels(entry.name, outcome)
             self._clock.add_job(self._alarm, trigger, args=[entry.id], misfire_grace_time=None, coalesce=True)
             self._asking(partial(self._deal, entry))  # a new one is watched from here on
             upcoming = trigger.get_next_fire_time(None, datetime.now(UTC))

@@ -13,7 +13,21 @@ from gameday.schedule.entries import Entry
 
 PROGRAM = (sys.executable, "-P", "-c", "from gameday.cli import main; main()")
 """-P: a folder named gameday in the working directory must not be taken for the package."""
-OUTCOMES = {0: "passed", 1: "failed", 2: "invalid", 3: "aborted", 4: "inconclusive", 5: "refused", 9: "incomplete"}
+OUTCOMES = {
+    0: "passed",
+    1: "failed",
+    2: "invalid",
+    3: "aborted",
+    4: "inconclusive",
+    5: "refused",
+    9: "incomplete",
+    70: "bug",
+}
+"""A run's exit code in a word."""
+UNBEGUN = (2, 3, 5)
+"""Exit codes that mean what they say even of a run that the journal has never heard of."""
+ALL_OUTCOMES = (*OUTCOMES.values(), "missed", "skipped", "unstarted", "died")
+"""What may become of a due time; docs/scheduling.md says what each means."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,11 @@ class Launcher:
             )
 
 
-def outcome_of(code: int) -> str:
-    """A run's exit code in a word."""
+def outcome_of(code: int, *, begun: bool = True) -> str:
+    """What became of a run by the exit code of its process, and by whether the journal knows that it began.
+
+    Python itself exits with 1 when it cannot import what it needs; that is no verdict of a game day.
+    """
+    if not begun and code not in UNBEGUN:
+        return "unstarted"
     return "died" if code < 0 else OUTCOMES.get(code, "bug")

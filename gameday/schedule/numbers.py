@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
+RECOVERED = ("missed", "died", "incomplete")
+"""What mostly becomes of a dead daemon's game day; a counter that begins at 0 shows its first increase."""
 Check = Callable[[], str]
 """What is wrong, or ``""``."""
 
@@ -29,6 +31,8 @@ class Numbers:
             "due_total", "Due times that this daemon dealt with, by what became of them.", "name", "outcome"
         )
         self.recovered = counter("recovered_total", "Game days of daemons that died, settled here.", "outcome")
+        for outcome in RECOVERED:
+            self.recovered.labels(outcome)
         self.errors = counter("journal_errors_total", "Times that the journal did not answer.")
         self.next = gauge("next_due_timestamp_seconds", "When the next run begins.", "name")
         self.last = gauge("last_end_timestamp_seconds", "When the last run ended.", "name")

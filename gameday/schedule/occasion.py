@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from typing import TypeVar
 from gameday.errors import Interrupted, JournalError
 from gameday.journal import Owner
 from gameday.journal.due import DueTimes
+from gameday.rollback.clock import steady
 from gameday.schedule.entries import ON_TIME, Entry
 from gameday.schedule.launch import Launcher, outcome_of
 from gameday.schedule.windows import closes, utc, why_not
@@ -62,22 +64,24 @@ class Occasion(threading.Thread):
         self.entry, self.due, self.run_id = entry, due, run
         self._times, self._launcher, self._limit, self._asked, self._settled = times, launcher, limit, stop, settled
         self._owner, self._beaten = owner, time.monotonic()
+        self._end, self._told = math.inf, ""
 
     def run(self) -> None:
         """From the claim to the outcome."""
         code: int | None = None
         try:
             outcome, detail = self._may_begin()
-            if not outcome:
-                code = self._wait(self._launcher.run(self.entry, self.run_id))
-                outcome, detail = outcome_of(code), self._launcher.last_words(self.run_id)
+            process = None if outcome else self._launcher.run(self.entry, self.run_id)
         except Interrupted as error:  # the other daemon settles it
             log.warning("%s: due %s: %s", self.entry.name, utc(self.due), error)
             self._settled(self, "", None, "")
             return
         except Exception as error:  # whatever it is, the due time must not stay without an outcome
             log.exception("%s: the game day of %s could not be started", self.entry.name, utc(self.due))
-            outcome, detail = "bug", f"{type(error).__name__}: {error}"
+            outcome, detail, process = "unstarted", f"{type(error).__name__}: {error}", None
+        if process is not None:
+            code = self._wait(process)
+            outcome, detail = self._became(code)
         self._launcher.forget(self.run_id)
         self._settle(outcome, detail)
         self._settled(self, outcome, code, detail)
@@ -94,6 +98,8 @@ class Occasion(threading.Thread):
                 return "refused", why
             why = self._patiently(lambda: self._times.begin(self.entry.id, self.due, self._owner, self._limit))
             if not why:
+                if end := closes(schedule, now):
+                    self._end = steady() + (end - now).total_seconds()  # the journal's clock counts; ours may be off
                 return "", ""
             if schedule.when_busy == "skip":
                 return "skipped", why
@@ -105,26 +111,41 @@ class Occasion(threading.Thread):
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         """Until it ends, which its hours or the daemon's end may bring about."""
         log.info("%s: run %s begins, due %s", self.entry.name, self.run_id, utc(self.due))
-        end, told = closes(self.entry.schedule, self._now_or(self.due)), False
+        try:
+            return self._watch(process)
+        except Exception as error:  # nobody would end it at its hours' end: it must not go on unwatched
+            log.exception("%s: run %s cannot be watched, and is told to roll back", self.entry.name, self.run_id)
+            self._told = f"it could not be watched: {type(error).__name__}: {error}"
+            process.terminate()
+            return process.wait()
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> int:
         while (code := process.poll()) is None:
-            if not told and (why := self._why_end(end)):
+            if not self._told and (why := self._why_end()):
                 log.warning("%s: run %s is told to roll back: %s", self.entry.name, self.run_id, why)
                 process.terminate()
-                told = True
+                self._told = why
             self._pause(process)
-        if told and code == -signal.SIGTERM:  # before it had begun to listen, and so before it changed anything
+        if self._told and code == -signal.SIGTERM:  # before it had begun to listen, so before it changed anything
             return Interrupted.exit_code
         return code
 
-    def _why_end(self, end: datetime | None) -> str:
+    def _why_end(self) -> str:
         if self._asked.now.is_set() and self._asked.rolls_back:
             return "the daemon is told to end"
-        if end is not None and self._now_or(self.due) >= end:
-            return f"its hours have ended ({utc(end)})"
-        return ""
+        return "its hours have ended" if steady() >= self._end else ""
 
-    def _now_or(self, otherwise: datetime) -> datetime:
-        return datetime.now(otherwise.tzinfo)
+    def _became(self, code: int) -> tuple[str, str]:
+        """What became of a run whose process has ended, and why."""
+        story = self._patiently(lambda: self._times.story(self.run_id))
+        outcome, last = outcome_of(code, begun=story is not None), self._launcher.last_words(self.run_id)
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
+        why = {
+            "unstarted": f"its process {how} before its run began",
+            "died": f"its process {how}",
+            "aborted": self._told,
+        }.get(outcome, "")
+        return outcome, ": ".join(filter(None, (why, story or last)))
 
     def _pause(self, process: subprocess.Popen[bytes] | None = None) -> None:
         if process is None:

@@ -104,6 +104,7 @@ class Patrol:
 
     def _say(self, record: DueRecord, outcome: str, detail: str) -> None:
         self._numbers.recovered.labels(outcome).inc()
+        self._numbers.due.labels(record.name, outcome).inc()
         log.warning("%s: due %s: %s %s", record.schedule, record.due_at, outcome, detail)
 
 

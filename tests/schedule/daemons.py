@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +89,10 @@ class Daemon:
         """SIGKILL to it alone."""
         self.process.kill()
         self.process.wait()
+
+
+Start = Callable[..., Daemon]
+"""The fixture: starts a daemon on the test's journal and lab."""
 
 
 def due(place: str) -> list[DueRecord]:

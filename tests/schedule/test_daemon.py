@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,66 +13,9 @@ from gameday.journal.due import DueTimes
 from gameday.journal.sql import SqlJournal
 from gameday.lab import LabProcess
 from tests.processes import World, eventually, gameday
-from tests.schedule.daemons import Daemon, dates, due, settled, soon
+from tests.schedule.daemons import Start, dates, due, settled, soon
 
 pytestmark = pytest.mark.timeout(110)
-
-Start = Callable[..., Daemon]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> str:
-    return str(tmp_path / "journal.db")
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """A folder of playbooks, in which one is due some day."""
-    (tmp_path / "gameday").mkdir()  # not to be taken for the package
-    folder = tmp_path / "playbooks"
-    folder.mkdir()
-    text = "playbook: someday\nprobes: {k: {uses: kms.state, with: {key: alias/k}, expect: {baseline: ok}}}\n"
-    (folder / "someday.yaml").write_text(text + dates(datetime(2099, 1, 1, tzinfo=UTC)))
-    return folder
-
-
-@pytest.fixture
-def start(tmp_path: Path, lab: LabProcess, place: str) -> Iterator[Start]:
-    running: list[Daemon] = []
-
-    def one(*words: str | Path, **named: str) -> Daemon:
-        told = (*map(str, words), "--target", f"lab={lab.url}", "--journal", place)
-        running.append(Daemon(tmp_path, *told, **named))
-        return running[-1]
-
-    yield one
-    for daemon in running:
-        daemon.process.kill()
-        daemon.process.wait()
-
-
-def test_what_is_due_is_run_and_reported_and_what_is_frozen_is_refused(
-    tmp_path: Path, lab: LabProcess, start: Start, place: str, files: Path
-) -> None:
-    world, frozen = World(tmp_path, lab.url, "due"), World(tmp_path, lab.url, "frozen")
-    daemon = start(files, "--results", tmp_path / "results", "--limit", "2").ready()
-    at = soon(3)
-    world.playbook(folder=files, more=dates(at))
-    frozen.playbook(folder=files, more=dates(at, more=f'freeze: ["{at.date()}"]'))
-    (files / "unscheduled.yaml").write_text(World(tmp_path, lab.url, "unscheduled").playbook().read_text())
-    daemon.reload("due@lab", "frozen@lab")
-    records = {record.schedule.partition("@")[0]: record for record in settled(place, 2)}
-    assert (records["due"].outcome, records["frozen"].outcome) == ("passed", "refused")
-    assert SqlJournal(place).run(records["due"].run).exit_code == 0
-    eventually(lambda: daemon.metric('gameday_schedule_due_total{name="due@lab",outcome="passed"}') == 1, "counted")
-    assert daemon.metric('gameday_schedule_due_total{name="frozen@lab",outcome="refused"}') == 1
-    assert (tmp_path / "results" / f"{records['due'].run}.html").stat().st_size > 1000
-    assert "gameday_run_verdicts_total" in (tmp_path / "results" / "due@lab.prom").read_text()
-    history = gameday(tmp_path, "history", "--journal", place).stdout
-    assert f"frozen@lab: refused, {at.date()} is frozen ({at.date()})" in history
-    assert daemon.get("/healthz") == (200, "ok\n")
-    assert daemon.end() == 0
-    assert world.state == frozen.state == "Enabled"
 
 
 def test_what_comes_next_is_printed_in_local_time_and_utc_and_nothing_is_started(
@@ -114,43 +56,33 @@ def test_what_was_missed_is_recorded_once_and_not_run_in_a_burst(
     assert again.end() == 0
 
 
-def test_while_the_previous_run_is_on_the_next_is_skipped_or_waits(
+def test_sigterm_rolls_back_or_lets_finish_and_sighup_keeps_what_was_good(
     tmp_path: Path, lab: LabProcess, start: Start, place: str, files: Path
 ) -> None:
-    skips, waits = World(tmp_path, lab.url, "skips"), World(tmp_path, lab.url, "waits")
-    daemon = start(files, "--limit", "5").ready()
+    ended, finished, patient = World(tmp_path, lab.url, "ended"), World(tmp_path, lab.url, "finished"), tmp_path / "b"
+    patient.mkdir()
+    finished.playbook(folder=patient, more=dates(datetime(2099, 1, 1, tzinfo=UTC)))
+    daemon = start(files, "--limit", "2")
+    other = start(patient, "--limit", "2", "--when-stopped", "finish", name="other")
+    daemon.ready(), other.ready()
     at = soon(3)
-    twice = (at, at + timedelta(seconds=2))
-    skips.playbook(folder=files, hold="4s", more=dates(*twice))
-    waits.playbook(folder=files, hold="4s", more=dates(*twice, more="when_busy: wait"))
-    daemon.reload("skips@lab", "waits@lab")
-    records = settled(place, 4)
-    outcomes = sorted((record.schedule.partition("@")[0], str(record.outcome)) for record in records)
-    assert outcomes == [("skips", "passed"), ("skips", "skipped"), ("waits", "passed"), ("waits", "passed")]
-    [skipped] = [record for record in records if record.outcome == "skipped"]
-    assert "is still on" in skipped.detail
-    first, second = (record for record in records if record.schedule.startswith("waits"))
-    assert str(second.began_at) >= str(first.settled_at)
-
-
-def test_sigterm_rolls_the_running_game_day_back_and_sighup_keeps_what_was_good(
-    tmp_path: Path, lab: LabProcess, start: Start, place: str, files: Path
-) -> None:
-    world = World(tmp_path, lab.url, "ended")
-    daemon = start(files).ready()
-    file = world.playbook(folder=files, hold="50s", more=dates(at := soon(5)))
+    file = ended.playbook(folder=files, hold="50s", more=dates(at))
+    finished.playbook(folder=patient, hold="5s", more=dates(at, at + timedelta(minutes=5)))
     daemon.reload("ended@lab")
+    other.reload("finished@lab")
     file.write_text("playbook: ended\nnonsense: true\n")
     daemon.send(signal.SIGHUP)
     eventually(lambda: daemon.metric("gameday_schedule_broken_playbooks") == 1, "the broken one is counted")
     assert "nonsense: unknown key" in daemon.said
     assert datetime.now(UTC) < at, "the machine is too slow for this test"
-    eventually(lambda: world.state == "Disabled", "the old one runs")
-    assert daemon.end() == 0
-    assert world.state == "Enabled"
-    [record] = due(place)
-    assert (record.outcome, SqlJournal(place).run(record.run).exit_code) == ("aborted", 3)
+    eventually(lambda: ended.state == finished.state == "Disabled", "the old one runs, and the other")
+    daemon.send(signal.SIGTERM)
+    assert (other.end(), daemon.end()) == (0, 0)
+    assert ended.state == finished.state == "Enabled"
+    outcomes = {record.name: (record.outcome, SqlJournal(place).run(record.run).exit_code) for record in due(place)}
+    assert outcomes == {"ended@lab": ("aborted", 3), "finished@lab": ("passed", 0)}
     assert "told to roll back: the daemon is told to end" in daemon.said
+    assert "SIGTERM: no more game days begin; 1 under way may finish" in other.said
 
 
 def test_a_schedule_that_is_broken_from_the_start_starts_nothing(tmp_path: Path, lab: LabProcess, place: str) -> None:
