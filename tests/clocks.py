@@ -11,13 +11,12 @@ from pathlib import Path
 _SHIFTED = """
 import datetime, pathlib, sys, threading, time
 import time_machine
-_file, _by = pathlib.Path({file!r}), 0.0
+_file, _real = pathlib.Path({file!r}), time_machine.escape_hatch.time.time
 _clock = time_machine.travel(datetime.datetime.now(datetime.timezone.utc), tick=True).start()
 def _set():
-    global _by
-    now = float(_file.read_text())
-    _clock.shift(now - _by)
-    _by = now
+    off = float(_file.read_text()) - (time.time() - _real())
+    if abs(off) > 0.01:
+        _clock.shift(off)
 _set()
 def _follow():
     while True:

@@ -117,7 +117,8 @@ class Daemon:
             self._clock.add_job(self._alarm, trigger, args=[entry.id], misfire_grace_time=None, coalesce=True)
             self._asking(partial(self._deal, entry))  # a new one is watched from here on
             upcoming = trigger.get_next_fire_time(None, datetime.now(UTC))
-            log.info("%s: next at %s", entry.name, utc(upcoming) if upcoming else "no time any more")
+            said = utc(upcoming - self._ahead) if upcoming else "no time any more"  # the alarm is our own clock's
+            log.info("%s: next at %s", entry.name, said)
         log.info("%d scheduled, %d broken", len(entries), len(wrong))
 
     def _alarm(self, id_: str) -> None:

@@ -14,7 +14,7 @@ from gameday.lab import LabProcess
 from gameday.lab import start as start_lab
 from gameday.sdk import SEALED, Closed, chain_is_whole
 from tests.journal.test_journal import KEY, step
-from tests.processes import World, eventually, gameday, start, until
+from tests.processes import World, gameday, start, until
 from tests.real_postgres import PASSWORD, Postgres
 
 pytestmark = pytest.mark.timeout(90)
@@ -128,23 +128,6 @@ def test_a_journal_that_is_down_before_the_fault_refuses_the_run(
     assert "cannot be opened" in refused.stderr
     assert world.state == "Enabled"
     assert PASSWORD not in refused.stdout + refused.stderr
-
-
-def test_a_run_that_cannot_prove_its_hold_any_more_rolls_back_by_itself(
-    tmp_path: Path, lab: LabProcess, postgres: Postgres
-) -> None:
-    world, url = World(tmp_path, lab.url, "partition"), postgres.new_database()
-    words = ("run", str(world.playbook(hold="45s")), "--target", f"lab={lab.url}")
-    run = start(tmp_path, *words, machine="host-a", GAMEDAY_JOURNAL=url, TEST_LEASE="4")
-    until(run, "effect after")
-    with postgres.frozen():
-        eventually(lambda: world.state == "Enabled", "it puts the key back though nobody answers")
-        other = gameday(tmp_path, *words, exit_code=5, machine="host-b", GAMEDAY_JOURNAL=url)
-        assert "cannot be opened" in other.stderr
-        assert world.state == "Enabled", "and nobody else starts"
-        told = run.communicate(timeout=60)[0]
-    assert run.returncode == 3, told
-    assert "the journal has not answered for" in told or "the journal at postgresql" in told, told
 
 
 def test_a_living_run_is_halted_or_abandoned_from_elsewhere(
