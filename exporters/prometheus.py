@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import singledispatchmethod
 from pathlib import Path
@@ -94,7 +94,7 @@ class Metrics(Exporter):
         self, textfile: Path | None = None, version: str = "", source: Source = "run", push: Push | None = None
     ) -> None:
         if textfile is not None:
-            _refuse_textfile(textfile)
+            refuse_textfile(textfile)
         # The client's own _created series would double every counter; a switch for the process is all it has.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's one function without annotations
         self.registry = Polite() if source == "watch" else CollectorRegistry()
@@ -207,6 +207,16 @@ class Metrics(Exporter):
     def journal(self, up: bool) -> None:
         """Whether the journal could be read."""
         self._families.gauge("journal_up").set(up)
+
+    def left_open(self, playbook: str, since: Sequence[str]) -> None:
+        """When each undo step was written down that is open, by the journal itself.
+
+        It outranks the events: a step is in the journal before its event is, and a run may die in between.
+        """
+        label = clean(playbook)
+        self._families.gauge("undo_steps_open").labels(label).set(len(since))
+        oldest = min((_wall(at) for at in since), default=0.0)
+        self._families.gauge("undo_steps_oldest_timestamp_seconds").labels(label).set(oldest)
 
     # What both count
 
@@ -379,8 +389,11 @@ def _wall(at: str) -> float:
         return math.nan
 
 
-def _refuse_textfile(path: Path) -> None:
-    """Say at once what the node exporter would silently skip, or what could not be written when all is over."""
+def refuse_textfile(path: Path) -> None:
+    """Say at once what the node exporter would silently skip, or what could not be written when all is over.
+
+    Raises Refused.
+    """
     if path.suffix != ".prom":
         raise Refused(f"the metrics' textfile {path} must end in .prom, or the node exporter does not read it")
     if not path.parent.is_dir():

@@ -16,8 +16,8 @@ LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
 # A watch that keeps up is a few milliseconds late; one that does not, as late as you like.
 LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-Source = Literal["run", "watch"]
-ALL: tuple[Source, ...] = ("run", "watch")
+Source = Literal["run", "watch", "status"]
+ALL: tuple[Source, ...] = ("run", "watch", "status")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Family:
     ----------
     name: without ``gameday_``.
     about: one sentence, for ``# HELP`` and for docs.
-    of: which commands serve it; a ``watch`` follows the runs of the journal too.
+    of: which commands serve it; a ``watch`` and a ``status`` tell of the runs of the journal.
     """
 
     name: str
@@ -201,7 +201,7 @@ FAMILIES = (
     Family("leaks_total", "counter", _PROBE, "Looks that succeeded after the effect had been seen."),
     Family("guard_fails", "gauge", _PROBE, "How many of a guard's last looks failed."),
     Family("guard_fails_limit", "gauge", _PROBE, "With how many of them the guard ends the fault."),
-    Family("journal_up", "gauge", (), "1 if the journal was read when it was last tried.", of=("watch",)),
+    Family("journal_up", "gauge", (), "1 if the journal was read when it was last tried.", of=("watch", "status")),
     Family("watch_probes", "gauge", (), "Probes that are watched.", of=("watch",)),
     Family("watch_workers", "gauge", (), "Threads that look; more than 16 mean that targets hang.", of=("watch",)),
     Family(

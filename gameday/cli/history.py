@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
-from gameday.cli.journals import open_journal, rollback_command, warn_of_open_steps
+from gameday.cli.journals import open_journal, place_of, rollback_command, warn_of_open_steps
 from gameday.cli.options import seconds_option
 from gameday.journal import DueRecord, Journal, Owner, RunRecord
 from gameday.journal.due import DueTimes
@@ -16,8 +17,24 @@ from gameday.rollback.receipts import merge
 from gameday.sdk import WatchdogArmed
 
 
-def print_status(place: str | None, *, check: bool) -> None:
-    """Say what is open; with ``check`` the exit code says it too: 0, or 9 while an undo step is open."""
+def print_status(place: str | None, *, check: bool, textfile: str | None) -> None:
+    """Say what is open; with ``check`` the exit code says it too: 0, or 9 while an undo step is open.
+
+    ``textfile`` is where to leave it for the node exporter's textfile collector.
+    """
+    if textfile is None:
+        open_ = _tell_status(place)
+    else:
+        from gameday.cli.journal_fold import status_metrics
+
+        with status_metrics(place_of(place), Path(textfile)):
+            open_ = _tell_status(place)
+    if check and open_:
+        sys.exit(9)
+
+
+def _tell_status(place: str | None) -> bool:
+    """Print it; whether something is open."""
     journal = open_journal(place)
     for said in merge(journal):
         click.echo(f"note  {said}")
@@ -34,8 +51,7 @@ def print_status(place: str | None, *, check: bool) -> None:
     _tell_how_to_mend(journal, list(dict.fromkeys(step.record.run for step in open_)), place)
     if not open_:
         click.echo(f"nothing is open (journal {journal.place})")
-    if check and open_:
-        sys.exit(9)
+    return bool(open_)
 
 
 def _tell_how_to_mend(journal: Journal, runs: list[str], place: str | None) -> None:

@@ -9,12 +9,17 @@ from gameday.cli.options import journal_option
 
 @click.command()
 @click.option("--check", is_flag=True, help="Exit with 9 while an undo step is open (for cron and Nagios).")
+@click.option(
+    "--metrics-textfile",
+    type=click.Path(dir_okay=False),
+    help="Leave what is open, and since when, for the node exporter (from cron).",
+)
 @journal_option
-def status(check: bool, journal: str | None) -> None:
+def status(check: bool, metrics_textfile: str | None, journal: str | None) -> None:
     """Say what runs, what is held, and what is still changed."""
     from gameday.cli.history import print_status
 
-    print_status(journal, check=check)
+    print_status(journal, check=check, textfile=metrics_textfile)
 
 
 @click.command()

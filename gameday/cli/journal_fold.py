@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from exporters.prometheus import Metrics
+from exporters.prometheus import Metrics, refuse_textfile
+from gameday import __version__
 from gameday.errors import JournalError
 from gameday.journal import Journal, RunRecord
 from gameday.journal.sql import SqlJournal
@@ -43,7 +46,8 @@ class JournalFold:
         return self._journal
 
     def _fold(self, journal: Journal) -> None:
-        left_open = {step.record.run for step in journal.steps(only_open=True)}
+        steps = journal.steps(only_open=True)
+        left_open = {step.record.run for step in steps}
         runs = journal.runs(_LATEST)
         first, beginning = {run.playbook: run.run for run in reversed(runs)}, not self._seen
         passed = {run.playbook: run.run for run in reversed(runs) if run.verdict == "passed"}
@@ -55,6 +59,10 @@ class JournalFold:
                 self._follow(journal, run, still_open=run.run in left_open)
             else:
                 self._over.add(run.run)
+        playbooks = {run.run: run.playbook for run in [*runs, *wanted]}
+        for playbook in set(playbooks.values()):
+            mine = [step.intended_at for step in steps if playbooks[step.record.run] == playbook]
+            self._metrics.left_open(playbook, mine)
 
     def _follow(self, journal: Journal, run: RunRecord, *, still_open: bool) -> None:
         ended = not run.alive()
@@ -67,3 +75,22 @@ class JournalFold:
             self._seen[run.run] = self._seen.get(run.run, -1)
         if ended and run.finished_at is None:
             self._metrics.died(run.run)
+
+
+@contextmanager
+def status_metrics(place: str, textfile: Path) -> Iterator[None]:
+    """Once the block has read a journal, leave its metrics in a textfile; they say too that it did not answer.
+
+    Raises Refused for a file that the node exporter would not read.
+    """
+    refuse_textfile(textfile)
+    metrics = Metrics(version=__version__, source="status")
+    try:
+        yield
+    except JournalError:
+        metrics.journal(up=False)
+        raise
+    else:
+        JournalFold(place, metrics).catch_up()
+    finally:
+        metrics.write_textfile(textfile)

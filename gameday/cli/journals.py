@@ -14,12 +14,22 @@ from gameday.errors import JournalError
 from gameday.journal.sql import SqlJournal, default_place
 
 
-def open_journal(place: str | None) -> SqlJournal:
-    """The journal to read; the usual one may not exist yet and is empty then, one given by --journal must be there."""
+def place_of(place: str | None) -> str:
+    """Where the journal to read is: what --journal says, which may name a target file, or the usual place."""
+    return _named(place) or default_place()
+
+
+def _named(place: str | None) -> str | None:
     if place and place.endswith((".yaml", ".yml")):
         from gameday.playbook import load_target
 
-        place = load_target(place).journal
+        return load_target(place).journal
+    return place
+
+
+def open_journal(place: str | None) -> SqlJournal:
+    """The journal to read; the usual one may not exist yet and is empty then, one given by --journal must be there."""
+    place = _named(place)
     if place and "://" not in place and not Path(place).expanduser().exists():
         raise JournalError(f"there is no journal at {place}")
     return SqlJournal(place or default_place(), create=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,32 @@ def test_the_next_command_warns_of_what_a_dead_run_left_open(tmp_path: Path) -> 
     assert "pruned 0 runs" in gameday(tmp_path, "history", "--prune", "2m", "--journal", str(file)).stdout
 
 
+def test_what_is_open_and_since_when_is_left_for_the_node_exporter(tmp_path: Path) -> None:
+    file, textfile = tmp_path / "journal.db", tmp_path / "gameday.prom"
+    words = ("status", "--check", "--journal", str(file), "--metrics-textfile", str(textfile))
+
+    def value(name: str, labels: str = '{playbook="killswitch"}') -> float:
+        [line] = [line for line in textfile.read_text().splitlines() if line.startswith(f"gameday_{name}{labels} ")]
+        return float(line.split()[-1])
+
+    journal, began = died(file), time.time()
+    gameday(tmp_path, *words, exit_code=9)
+    assert value("undo_steps_open") == 1
+    assert abs(value("undo_steps_oldest_timestamp_seconds") - began) < 5
+    assert value("journal_up", "") == 1
+    journal.close("aaaa1111", step().id, Closed.RESTORED, "")
+    gameday(tmp_path, *words)
+    assert value("undo_steps_open") == value("undo_steps_oldest_timestamp_seconds") == 0
+    for one in tmp_path.glob("journal.db*"):
+        one.unlink()
+    gameday(tmp_path, *words, exit_code=5)
+    assert value("journal_up", "") == 0
+    assert "undo_steps_open{" not in textfile.read_text(), "what is not known is not said"
+    assert [one.name for one in tmp_path.glob("gameday.prom*")] == ["gameday.prom"], "nothing half written is left"
+    refused = gameday(tmp_path, *words[:-1], str(tmp_path / "gameday.txt"), exit_code=5)
+    assert "must end in .prom" in refused.stderr
+
+
 def test_a_dead_run_is_abandoned_and_says_what_stays_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "journal.db"
     journal = died(file)
@@ -72,7 +99,7 @@ def test_while_halted_a_run_is_refused_and_the_refusal_is_history(tmp_path: Path
     assert "an incident" in gameday(tmp_path, "halt", "--reason", "an incident", *here).stdout
     assert "game days are halted by" in gameday(tmp_path, "status", *here).stdout
     refused = gameday(tmp_path, "run", str(world.playbook()), "--target", f"lab={lab.url}", *here, exit_code=5)
-    assert "an incident; gameday resume ends that" in refused.stdout
+    assert "an incident" in refused.stdout, "by the check of preflight, or by a heartbeat that came first"
     assert "refused" in gameday(tmp_path, "history", *here).stdout
     assert "resumed; game days were halted by" in gameday(tmp_path, "resume", *here).stdout
     assert "were not halted" in gameday(tmp_path, "resume", *here).stdout
