@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from gameday.schedule.entries import Entry
@@ -68,15 +69,16 @@ class Launcher:
         (self.folder / f"{run}.yaml").unlink(missing_ok=True)
 
     def last_words(self, run: str) -> str:
-        """The last line that a run said, for the history."""
+        """What a run said that it came to, or else its last line: for the history, where the journal was not told."""
         log = self._log(f"{run}.log")
         try:
             lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
             return ""
-        told = [line for line in lines if not line.startswith(("journal ", "again ", "report "))]
         if self.results is None:
             log.unlink(missing_ok=True)
+        stories = [line for head, line in pairwise(lines) if f"  run {run}" in head]  # below the summary's headline
+        told = stories or [line for line in lines if not line.startswith(("journal ", "again ", "report "))]
         return told[-1][:300] if told else ""
 
     def _log(self, name: str) -> Path:
