@@ -32,8 +32,9 @@ def _kms(client: Client) -> dict[str, Any]:
         found[key] = [or_none(call, KeyId=key) for call in (kms.describe_key, kms.get_key_rotation_status)]
         found[key].append(or_none(kms.get_key_policy, KeyId=key, PolicyName="default"))
         grants = or_none(kms.list_grants, KeyId=key)
-        # EC2 retires an instance's grant when it stops, and asks for another when it starts.
-        found[key].append([(one["GranteePrincipal"], sorted(one["Operations"])) for one in grants.get("Grants", [])])
+        # EC2 retires an instance's grant when it stops, and asks for another when it starts: whoever comes first.
+        who = sorted((one["GranteePrincipal"], sorted(one["Operations"])) for one in grants.get("Grants", []))
+        found[key].append(who)
     return found
 
 

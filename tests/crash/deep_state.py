@@ -51,7 +51,7 @@ class Witness:
         for key in (one["KeyId"] for one in kms.list_keys()["Keys"]):
             found[key] = [_or_none(call, KeyId=key) for call in (kms.describe_key, kms.get_key_rotation_status)]
             found[key].append(_or_none(kms.get_key_policy, KeyId=key, PolicyName="default"))
-            found[key].append([_grant(one) for one in kms.list_grants(KeyId=key)["Grants"]])
+            found[key].append(sorted((_grant(one) for one in kms.list_grants(KeyId=key)["Grants"]), key=str))
         return found
 
     def _buckets(self) -> dict[str, Any]:

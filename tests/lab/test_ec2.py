@@ -137,6 +137,50 @@ def test_a_grant_for_an_attached_volume_goes_with_it_and_the_roots_stays(client,
     assert grants(client, key) == roots
 
 
+@pytest.fixture
+def halted(ec2, key):
+    """A stopped instance with its root device and volume, and a free volume under the key in its zone."""
+    instance = launch(ec2, key)
+    ec2.stop_instances(InstanceIds=[instance])
+    shown = about(ec2, instance)
+    near = ec2.create_volume(
+        Size=8, AvailabilityZone=shown["Placement"]["AvailabilityZone"], Encrypted=True, KmsKeyId=key
+    )["VolumeId"]
+    return instance, shown["RootDeviceName"], shown["BlockDeviceMappings"][0]["Ebs"]["VolumeId"], near
+
+
+def test_a_volume_of_another_zone_is_not_attached(ec2, key, halted):
+    instance, _, _, _ = halted
+    far = ec2.create_volume(Size=8, AvailabilityZone="us-east-1c", Encrypted=True, KmsKeyId=key)["VolumeId"]
+    asked = {"VolumeId": far, "InstanceId": instance, "Device": "/dev/sdf"}
+    assert refused(ec2.attach_volume, **asked)[0] == "InvalidVolume.ZoneMismatch"
+
+
+def test_an_occupied_device_takes_no_volume(ec2, halted):
+    instance, device, _, near = halted
+    asked = {"VolumeId": near, "InstanceId": instance, "Device": device}
+    assert refused(ec2.attach_volume, **asked)[0] == "InvalidParameterValue"
+
+
+def test_a_volume_without_its_key_is_not_attached(client, ec2, key, halted):
+    instance, _, _, near = halted
+    client("kms").disable_key(KeyId=key)
+    asked = {"VolumeId": near, "InstanceId": instance, "Device": "/dev/sdf"}
+    assert refused(ec2.attach_volume, **asked)[0] == "Client.CustomerKeyHasBeenRevoked"
+
+
+def test_a_volume_is_detached_without_naming_its_instance(ec2, halted):
+    _, _, root, _ = halted
+    ec2.detach_volume(VolumeId=root)
+    assert ec2.describe_volumes(VolumeIds=[root])["Volumes"][0]["State"] == "available"
+
+
+def test_an_instance_without_its_root_volume_does_not_start(ec2, halted):
+    instance, _, root, _ = halted
+    ec2.detach_volume(VolumeId=root, InstanceId=instance)
+    assert refused(ec2.start_instances, InstanceIds=[instance])[0] == "IncorrectInstanceState"
+
+
 def test_volumes_move_within_their_zone_only(client, ec2, key):
     instance = launch(ec2, key)
     ec2.stop_instances(InstanceIds=[instance])

@@ -21,7 +21,7 @@ CRYPTO = {
 def test_a_disabled_key_refuses_crypto(client, key, operation, spelling):
     kms = client("kms")
     kms.disable_key(KeyId=key)
-    name = {"id": key.rsplit("/", 1)[1], "arn": key, "alias": "alias/MyKMSKey"}[spelling]
+    name = {"id": key.rsplit("/", 1)[-1], "arn": key, "alias": "alias/MyKMSKey"}[spelling]
     error = refused(getattr(kms, operation), KeyId=name, **CRYPTO[operation])
     assert error == ("DisabledException", f"{key} is disabled.", 400)
 
@@ -56,7 +56,8 @@ def test_enable_and_disable_refuse_a_key_pending_deletion(client, key, operation
 @pytest.mark.parametrize("spelling", ["id", "arn"])
 def test_enable_and_disable_take_id_and_arn(client, key, spelling):
     kms = client("kms")
-    name = key if spelling == "arn" else key.rsplit("/", 1)[1]
+    about = kms.describe_key(KeyId=key)["KeyMetadata"]
+    name = about["Arn"] if spelling == "arn" else about["KeyId"]
     kms.disable_key(KeyId=name)
     assert kms.describe_key(KeyId="alias/MyKMSKey")["KeyMetadata"]["KeyState"] == "Disabled"
     kms.enable_key(KeyId=name)

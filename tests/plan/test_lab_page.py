@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gameday.lab import describe
+from tests.lab.rows import ROWS
 
 PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
 HEAD = """# What the embedded lab enforces
@@ -17,13 +18,28 @@ an account is welcome to check the last two. What stands at the end as *not enfo
 |---|---|---|
 """
 
+BESIDE_MOTO = """
+## Beside moto alone
+
+The lab is moto behind a layer of its own. Each row says what moto 5.2 does by itself, what the lab does, and which
+tests in `tests/lab` show it. `GAMEDAY_LAB_ROWS=1 pytest tests/lab/test_rows.py` runs every one of them against plain
+moto, and is red unless all of them fail there.
+
+| what | moto | the lab | tests |
+|---|---|---|---|
+"""
+
 
 def page() -> str:
     rows = (
         f"| {row['service']} | {row['behaviour'].replace('|', chr(92) + '|')} | {row['standing']} |"
         for row in describe()
     )
-    return HEAD + "\n".join(rows) + "\n"
+    table = (
+        f"| {row.what} | {row.moto} | {row.lab} | {'<br>'.join(f'`{test}`' for test in row.tests) or 'no difference'} |"
+        for row in ROWS
+    )
+    return HEAD + "\n".join(rows) + "\n" + BESIDE_MOTO + "\n".join(table) + "\n"
 
 
 def test_the_page_is_up_to_date() -> None:
