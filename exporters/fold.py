@@ -132,6 +132,12 @@ class RunView:
         steps = [step for step in self.steps.values() if not step.facts.switch]
         return [step for step in steps if not step.facts.uses or step.facts.uses not in looking]
 
+    def part_of(self, step: StepView) -> str:
+        """What a step belongs to; where that has several steps, with its name: ``ec2.encrypt_root_volume: detach``."""
+        chain = step.facts.id.rpartition("/")[0]
+        several = chain and sum(other.facts.id.rpartition("/")[0] == chain for other in self.steps.values()) > 1
+        return f"{step.facts.uses}: {step.facts.step}" if several and step.facts.step else step.facts.uses
+
     @property
     def open_steps(self) -> list[StepView]:
         """The steps whose change may be in place."""

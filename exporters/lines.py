@@ -222,8 +222,9 @@ class PlainLines(Exporter):
         return f"note: {clean(event.text)}"
 
     def _what(self, step: str) -> str:
-        facts = self._view.step(step).facts
-        return f"{clean(short(facts.resource))} ({clean(facts.uses)})" if facts.resource else clean(step)
+        view = self._view.step(step)
+        resource = clean(short(view.facts.resource))
+        return f"{resource} ({clean(self._view.part_of(view))})" if resource else clean(step)
 
 
 def replay(events: list[Sealed], stream: TextIO, journal: str = "") -> None:

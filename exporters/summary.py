@@ -128,7 +128,7 @@ def _reasons(view: RunView) -> list[Text]:
 
 def _facts(view: RunView, width: int) -> list[Text]:
     lines = [_labelled("rollback", _rollback(view))] if view.rollback is not None else []
-    lines += [_labelled(label, text) for label, text in map(_closed, view.steps.values()) if text]
+    lines += [_labelled(label, text) for label, text in (_closed(view, step) for step in view.steps.values()) if text]
     lines += [_labelled("others", deed(change)) for change in view.others[-_RECORDS:]]
     for radius in view.radius.values():
         told = list(radius.story())
@@ -169,13 +169,13 @@ def _rollback(view: RunView) -> str:
     return f"{how}{seconds}{tried}{failed}{by}"
 
 
-def _closed(step: StepView) -> tuple[str, str]:
+def _closed(view: RunView, step: StepView) -> tuple[str, str]:
     """``restored  kms.disable_key on key/12ab34cd…``; nothing for what was never changed."""
     if step.changed_at is None or step.closed is None:  # what is open is said at the end
         return "", ""
     detail = f": {clean(step.closed.detail)}" if step.closed.detail else ""
     what = clean(short(step.facts.resource) or step.facts.id)
-    return step.closed.closed.value, f"{what}  {clean(step.facts.uses)}{detail}"
+    return step.closed.closed.value, f"{what}  {clean(view.part_of(step))}{detail}"
 
 
 def _whereabouts(view: RunView, journal: str) -> list[Text]:

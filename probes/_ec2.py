@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gameday.errors import CannotInject
-from gameday.sdk import AWS, Cause, Observation
+from gameday.sdk import AWS, Cause, Observation, stop_harm
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef
@@ -98,43 +98,8 @@ def harm(aws: AWS, instance: str) -> str:
     found, answer = _describe(aws, instance)
     if found is None:
         return f"{instance} could not be described ({answer.code or answer.cause}: {answer.detail})"
-    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
-    state = found["State"]["Name"]
-    if state not in ("running", "stopped"):
-        return f"{instance} is {state}: it must be running or stopped"
-    group = tags.get("aws:autoscaling:groupName") or _group(aws, instance)
-    if group:
-        return f"{instance} is in the Auto Scaling group {group}, which would replace it when it stops"
-    if found.get("RootDeviceType", "ebs") != "ebs":
-        return f"{instance} boots from an instance store, which a stop would wipe"
-    if found.get("InstanceLifecycle") == "spot":
-        return f"{instance} is a spot instance, which may not be given back after a stop"
-    if found.get("HibernationOptions", {}).get("Configured"):
-        return f"{instance} is set up to hibernate: a plain stop would lose its memory"
-    return _lasting(aws, instance, found.get("InstanceType", ""))
-
-
-def _lasting(aws: AWS, instance: str, instance_type: str) -> str:
-    """Instance-store data volumes and stop protection; where these cannot be read, EC2 itself decides at the stop."""
-    stored = kept = False
-    with aws.answering():
-        kinds = aws.client("ec2").describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]  # type: ignore[list-item]
-        stored = any(kind.get("InstanceStorageSupported", False) for kind in kinds)
-    with aws.answering():
-        protection = aws.client("ec2").describe_instance_attribute(InstanceId=_id(instance), Attribute="disableApiStop")
-        kept = bool(protection.get("DisableApiStop", {}).get("Value"))
-    if stored:
-        return f"{instance} is a {instance_type}: a stop would wipe its instance store volumes"
-    return f"{instance} is protected against being stopped" if kept else ""
-
-
-def _group(aws: AWS, instance: str) -> str:
-    """The tag is missing for a moment after an attachment; where this is not permitted, the tag decides."""
-    groups: list[str] = []
-    with aws.answering():
-        members = aws.client("autoscaling").describe_auto_scaling_instances(InstanceIds=[_id(instance)])
-        groups = [member["AutoScalingGroupName"] for member in members["AutoScalingInstances"]]
-    return groups[0] if groups else ""
+    why = stop_harm(aws, found)
+    return f"{instance} {why}" if why else ""
 
 
 def _describe(aws: AWS, instance: str) -> tuple[InstanceTypeDef | None, Observation]:

@@ -26,6 +26,7 @@ from gameday.sdk._fields import (
     format_duration,
     parse_duration,
 )
+from gameday.sdk._instances import stop_harm
 from gameday.sdk._observation import (
     OK_CAUSES,
     UNKNOWN_CAUSES,
@@ -222,4 +223,5 @@ __all__ = [
     "parse_duration",
     "rebuild_step",
     "seal",
+    "stop_harm",
 ]

@@ -9,9 +9,21 @@ import pytest
 
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines, replay
-from gameday.sdk import SEALED, Cause, Observation, Phase, Staged, chain_is_whole
+from gameday.sdk import (
+    SEALED,
+    Cause,
+    Closed,
+    Observation,
+    Phase,
+    RunPrepared,
+    Staged,
+    StepFacts,
+    StepInjected,
+    TargetFacts,
+    chain_is_whole,
+)
 
-from .recorded import RUNS, Recorder, Stream, aborted, failed, incomplete, inconclusive, passed, refused
+from .recorded import KEY, RUNS, Recorder, Stream, aborted, failed, incomplete, inconclusive, passed, refused
 
 
 def said(events: list, journal: str = "") -> list[str]:
@@ -142,3 +154,25 @@ def test_what_preflight_does_carries_the_time_of_its_envelope() -> None:
     run.at = 14.9
     run.emit(Staged(uses="kms.key", detail="made"))
     assert said(run.events)[1] == "   14.9s preflight staged kms.key: made"
+
+
+def test_of_a_fault_with_several_steps_the_step_is_named() -> None:
+    """Of one with a single step it is not: there is nothing to tell it from."""
+    run = Recorder("encrypt-root-volume")
+    uses = "ec2.encrypt_root_volume"
+    volume = "arn:aws:ec2:us-east-1:123456789012:volume/vol-1"
+    facts = [StepFacts(id=f"{uses}/{step}", uses=uses, step=step, resource=volume) for step in ("detach", "attach")]
+    facts += [StepFacts(id="kms.disable_key/disable", uses="kms.disable_key", step="disable", resource=KEY)]
+    target = TargetFacts(kind="lab", account="1", region="r")
+    run.emit(RunPrepared(target=target, probes=(), steps=tuple(facts), limits={}))
+    run.emit(*(StepInjected(step=one.id, asked=0, answered=0, certain=True) for one in facts))
+    run.undo(facts[0].id, 1, ok=True)
+    for one in facts:
+        run.close(one.id, Closed.RESTORED)
+    lines = said(run.events)
+    whole = "\n".join(lines)
+    assert "changed volume/vol-1 (ec2.encrypt_root_volume: detach)\n" in whole
+    assert "changed volume/vol-1 (ec2.encrypt_root_volume: attach)\n" in whole
+    assert "undo volume/vol-1 (ec2.encrypt_root_volume: detach), attempt 1: answered\n" in whole
+    assert "changed key/12ab34cd… (kms.disable_key)\n" in whole
+    assert "restored  volume/vol-1  ec2.encrypt_root_volume: attach" in lines

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gameday.errors import CannotInject
 from gameday.faults.ec2_encrypt_root_volume import _look
 from gameday.faults.ec2_encrypt_root_volume._step import DELETE, DEVICE, KEPT_BY, POWER, ROOT_OF
-from gameday.sdk import AWS
+from gameday.sdk import AWS, stop_harm
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef, VolumeTypeDef
@@ -15,20 +15,8 @@ if TYPE_CHECKING:
 
 def check_instance(aws: AWS, machine: InstanceTypeDef) -> None:
     """Raises CannotInject, in one sentence, where a stop or another root volume would harm it."""
-    name = f"instance {machine['InstanceId']}"
-    state, tags = machine["State"]["Name"], _look.tags_of(machine)
-    if state not in ("running", "stopped"):
-        raise CannotInject(f"{name} is {state}: it must be running or stopped")
-    if machine.get("RootDeviceType", "ebs") != "ebs":
-        raise CannotInject(f"{name} boots from an instance store: it has no root volume that could be encrypted")
-    group = tags.get("aws:autoscaling:groupName") or _group(aws, machine["InstanceId"])
-    if group:
-        raise CannotInject(f"{name} is in the Auto Scaling group {group}, which would replace it when it stops")
-    if machine.get("InstanceLifecycle") == "spot":
-        raise CannotInject(f"{name} is a spot instance, which may not be given back after a stop")
-    if machine.get("HibernationOptions", {}).get("Configured"):
-        raise CannotInject(f"{name} is set up to hibernate: a plain stop would lose its memory")
-    _lasting(aws, machine, name)
+    if why := stop_harm(aws, machine):
+        raise CannotInject(f"instance {machine['InstanceId']} {why}")
 
 
 def check_root(machine: InstanceTypeDef, root: VolumeTypeDef) -> None:
@@ -71,30 +59,3 @@ def not_made(aws: AWS, key: str, why: str) -> CannotInject:
         f"{why}: EC2 could not use {key} for this caller; allow kms:CreateGrant, kms:Decrypt, kms:DescribeKey, "
         f"kms:GenerateDataKeyWithoutPlaintext and kms:ReEncrypt* on it through ec2.{aws.region}.amazonaws.com"
     )
-
-
-def _lasting(aws: AWS, machine: InstanceTypeDef, name: str) -> None:
-    """Instance-store data volumes and stop protection; where these cannot be read, EC2 decides at the stop."""
-    kind, stored, kept = machine.get("InstanceType"), False, False
-    if kind:
-        with aws.answering():
-            kinds = aws.client("ec2").describe_instance_types(InstanceTypes=[kind])["InstanceTypes"]
-            stored = any(each.get("InstanceStorageSupported", False) for each in kinds)
-    with aws.answering():
-        protection = aws.client("ec2").describe_instance_attribute(
-            InstanceId=machine["InstanceId"], Attribute="disableApiStop"
-        )
-        kept = bool(protection.get("DisableApiStop", {}).get("Value"))
-    if stored:
-        raise CannotInject(f"{name} is a {kind}: a stop would wipe its instance store volumes")
-    if kept:
-        raise CannotInject(f"{name} is protected against being stopped")
-
-
-def _group(aws: AWS, instance_id: str) -> str:
-    """The tag is missing for a moment after an attachment; where this is not permitted, the tag decides."""
-    groups: list[str] = []
-    with aws.answering():
-        members = aws.client("autoscaling").describe_auto_scaling_instances(InstanceIds=[instance_id])
-        groups = [member["AutoScalingGroupName"] for member in members["AutoScalingInstances"]]
-    return groups[0] if groups else ""
