@@ -5,11 +5,9 @@ Scraped while it goes on, left as a textfile for the node exporter, or pushed to
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from functools import singledispatchmethod
 from pathlib import Path
 from wsgiref.simple_server import WSGIServer
@@ -23,12 +21,13 @@ from prometheus_client import (
     write_to_textfile,
 )
 
+from exporters import prometheus_radius
 from exporters.fold import RunView
 from exporters.parts import KeyState, ProbeView, key_state
 from exporters.prometheus_families import Families, Source
 from exporters.prometheus_probe import ProbeSeries
 from exporters.prometheus_push import Push
-from exporters.text import clean
+from exporters.text import clean, wall_clock
 from gameday.errors import Refused
 from gameday.sdk import (
     Event,
@@ -126,7 +125,7 @@ class Metrics(Exporter):
         """Take the next event."""
         view = self._views.setdefault(sealed.run, RunView())
         view.consume(sealed)
-        wall = _wall(sealed.at)
+        wall = wall_clock(sealed.at)
         self._count(sealed.event, view, clean(view.playbook), wall)
         self._count_open(view.playbook)
         if view.finished is not None and not view.open_steps:
@@ -215,7 +214,7 @@ class Metrics(Exporter):
         """
         label = clean(playbook)
         self._families.gauge("undo_steps_open").labels(label).set(len(since))
-        oldest = min((_wall(at) for at in since), default=0.0)
+        oldest = min((wall_clock(at) for at in since), default=0.0)
         self._families.gauge("undo_steps_oldest_timestamp_seconds").labels(label).set(oldest)
 
     # What both count
@@ -241,9 +240,9 @@ class Metrics(Exporter):
         families.gauge("dead_man_switch_armed").labels(label).set(sum(len(view.armed) for view in views))
         guarded = [view for view in views if isinstance(view.watchdog, WatchdogArmed) and view.finished is None]
         families.gauge("watchdog_armed").labels(label).set(bool(guarded))
-        began = [_wall(view.started) + (view.fault_since or 0.0) for view in active]
+        began = [wall_clock(view.started) + (view.fault_since or 0.0) for view in active]
         families.gauge("fault_started_timestamp_seconds").labels(label).set(min(began, default=0.0))
-        opened = [_wall(view.started) + (step.changed_at or 0.0) for view in views for step in view.open_steps]
+        opened = [wall_clock(view.started) + (step.changed_at or 0.0) for view in views for step in view.open_steps]
         families.gauge("undo_steps_oldest_timestamp_seconds").labels(label).set(min(opened, default=0.0))
 
     # One method an event that is counted
@@ -276,7 +275,8 @@ class Metrics(Exporter):
             name = clean(probe.facts.name)
             self._introduce(view.playbook, probe.facts.name, probe.facts.uses, _role(probe.facts))
             for phase, seconds in probe.facts.within.items():
-                families.gauge("probe_limit_seconds").labels(playbook, name, phase.value).set(seconds)
+                if not probe.is_guard:  # which has nothing to become
+                    families.gauge("probe_limit_seconds").labels(playbook, name, phase.value).set(seconds)
             if probe.goes_dark:
                 families.counter("leaks_total").labels(playbook, name)
             for family in ("time_to_effect_seconds", "time_to_recover_seconds"):
@@ -311,27 +311,11 @@ class Metrics(Exporter):
 
     @_count.register
     def _(self, event: RadiusPredicted, view: RunView, playbook: str, wall: float) -> None:
-        gauge = self._families.gauge("radius_predicted")
-        said = [one.predicted for one in view.radius.values()]
-        for name in ("dependents", "principals", "services", "resources"):
-            gauge.labels(playbook, name).set(sum(getattr(one.sizes, name) for one in said))
-        gauge.labels(playbook, "latent").set(sum(len(one.latent) for one in said))
-        gauge.labels(playbook, "unknown").set(sum(len(one.unknown) for one in said))
-        for family in ("radius_observed", "radius_refused_calls", "radius_detection_seconds"):  # of the run before
-            self._families.gauge(family).remove_by_labels({"playbook": playbook})
+        prometheus_radius.predicted(self._families, playbook, view)
 
     @_count.register
     def _(self, event: RadiusObserved, view: RunView, playbook: str, wall: float) -> None:
-        seen = [one.observed for one in view.radius.values() if one.observed is not None]
-        for fate in event.counts:
-            gauge = self._families.gauge("radius_observed")
-            gauge.labels(playbook, fate).set(sum(one.counts.get(fate, 0) for one in seen))
-        self._families.gauge("radius_refused_calls").labels(playbook).set(sum(one.refused for one in seen))
-        delay = self._families.gauge("radius_detection_seconds")
-        if event.first_refused:
-            delay.labels(playbook, "refused_call").set(max(0.0, wall - _wall(event.first_refused)))
-        if event.delivered_after is not None:
-            delay.labels(playbook, "put_back").set(event.delivered_after)
+        prometheus_radius.observed(self._families, playbook, view, event, wall)
 
     @_count.register
     def _(self, event: LeakSeen, view: RunView, playbook: str, wall: float) -> None:
@@ -379,14 +363,6 @@ def _state_set(gauge: Gauge, labels: tuple[str, ...], states: Iterable[str], now
 def _bounds(gauge: Gauge, playbook: str, probe: str, interval: Interval) -> None:
     gauge.labels(playbook, probe, "after").set(interval.after)
     gauge.labels(playbook, probe, "by").set(interval.by)
-
-
-def _wall(at: str) -> float:
-    """The wall clock of an event in seconds since 1970; a time that cannot be read is none."""
-    try:
-        return datetime.fromisoformat(at).timestamp()
-    except (ValueError, OverflowError):
-        return math.nan
 
 
 def refuse_textfile(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from datetime import datetime
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -53,6 +54,14 @@ def span(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, rest = divmod(whole, 3600)
     return f"{hours} h {rest // 60:02} min"
+
+
+def wall_clock(at: str) -> float:
+    """A time of ISO 8601 in seconds since 1970; one that cannot be read is none."""
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def clock(seconds: float) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from exporters.grafana.board import AS_EXPECTED, BOOK, ERRORS, GOOD_AT_0, GOOD_AT_1, Board, Panel, newest
 
-AGE = (
-    f"time() - {newest('probe_last_observation_timestamp_seconds', 'playbook, probe')} "
-    f'and on (playbook, probe) gameday_probe_success{{{BOOK}, phase="watch"}}'
-)
+WATCHED = f'on (playbook, probe) gameday_probe_success{{{BOOK}, phase="watch"}}'
+"""Left out is what only a run looks at: a boot, evidence."""
+AGE = f"time() - {newest('probe_last_observation_timestamp_seconds', 'playbook, probe')} and {WATCHED}"
 LATE = "histogram_quantile(0.99, sum by (le) (rate(gameday_watch_lateness_seconds_bucket[$__rate_interval])))"
 
 PROBES = Board(
@@ -31,7 +30,12 @@ PROBES = Board(
                     "Not as expected",
                     "Probes whose last look was not what the baseline expects.",
                     "stat",
-                    ((f"count({newest('probe_expected', 'playbook, probe')} == 0) or vector(0)", "probes"),),
+                    (
+                        (
+                            f"count({newest('probe_expected', 'playbook, probe')} == 0 and {WATCHED}) or vector(0)",
+                            "probes",
+                        ),
+                    ),
                     width=4,
                     steps=GOOD_AT_0,
                 ),
@@ -39,7 +43,7 @@ PROBES = Board(
                     "As expected, share of the last hour",
                     "Of the looks that said something.",
                     "bars",
-                    (("gameday:probe_expected:avg1h{" + BOOK + "}", "{{playbook}} {{probe}}"),),
+                    (("gameday:probe_expected:avg1h{" + BOOK + "} and " + WATCHED, "{{playbook}} {{probe}}"),),
                     "percentunit",
                     16,
                     steps=((None, "red"), (0.99, "orange"), (0.999, "green")),
@@ -48,7 +52,7 @@ PROBES = Board(
                     "As expected",
                     "Each probe over the time chosen.",
                     "states",
-                    ((newest("probe_expected", "playbook, probe"), "{{playbook}} {{probe}}"),),
+                    ((newest("probe_expected", "playbook, probe") + " and " + WATCHED, "{{playbook}} {{probe}}"),),
                     width=24,
                     height=10,
                     steps=GOOD_AT_1,

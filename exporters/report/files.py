@@ -35,7 +35,7 @@ def save(text: str, path: Path) -> None:
             file.write(text)
         Path(draft).chmod(0o644)
         Path(draft).replace(path)
-    except BaseException:
+    except BaseException:  # whatever ends the writing, Ctrl-C too, leaves no half file behind
         Path(draft).unlink(missing_ok=True)
         raise
 
