@@ -257,14 +257,14 @@ def try_one(mutation: Mutation, seeds: int) -> tuple[str, str]:
     )
 
 
-def main() -> int:
+def main(mutations: tuple[Mutation, ...] = MUTATIONS) -> int:
     """Try all, or those whose name holds a word; print the table of docs/safety.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("word", nargs="?", default="")
     parser.add_argument("--seeds", type=int, default=600)
     parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
-    chosen = [mutation for mutation in MUTATIONS if asked.word in mutation.name]
+    chosen = [mutation for mutation in mutations if asked.word in mutation.name]
     print("| breakage | what happened |\n|---|---|")  # noqa: T201 - what it is for
     alarms = 0
     with ThreadPoolExecutor(asked.jobs) as pool:

@@ -24,7 +24,7 @@ def _why_empty(answer: Answer) -> Iterator[str]:
     if not (coverage.read_files or coverage.records):
         yield "- no record at all was read: the place, the window or the Region may be another"
     if not coverage.trails:
-        yield "- it was not asked whether a trail records KMS (ExcludeManagementEventSources leaves it out)"
+        yield "- no trail told whether it records KMS (ExcludeManagementEventSources leaves it out)"
     if coverage.accounts:
         yield f"- only the logs of {_some(coverage.accounts)} were at hand; {_NOT_LOGGED}"
     yield "- who holds a data key in memory (attached volumes, Bucket Keys, caches) does not ask KMS again for a while"

@@ -156,10 +156,10 @@ def _of_aws(asked: Asked, session: Session) -> Engine:
         return Embedded(Lookup(sessions, budget=timedelta(days=1)))  # it is the reader who decides when to stop
     if asked.source.startswith("s3://"):
         from gameday.blastradius import BucketSource
+        from gameday.blastradius.trails import Trails
 
-        return Embedded(
-            BucketSource(asked.source, region=session.region, endpoint=session.endpoint, keys=session.current_keys)
-        )
+        files = BucketSource(asked.source, region=session.region, endpoint=session.endpoint, keys=session.current_keys)
+        return Embedded(files, Trails(session, asked.source.removeprefix("s3://").partition("/")[0]))
     if asked.source == "athena":
         return _athena(asked, session)
     raise click.UsageError(f"--source {asked.source} is not there yet")

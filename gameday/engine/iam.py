@@ -37,7 +37,7 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
         role = plan.identities.get(name)  # what the probe does is then for that role to be allowed
         run += [("sts:AssumeRole", (role,))] if role else [(a, scope.of(a, part)) for a in part.needs]
     if any(":kms:" in record.resource for record in plan.records.values() if not record.probe):
-        run += [(action, ANYTHING) for action in _radius_calls()]
+        run += [(action, ANYTHING) for action in _radius_calls(playbook)]
     back: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
     back += _changes(plan, scope, inject=False)
     made = {"run": _policy([*run, *_changes(plan, scope)]), "rollback": _policy(back)}
@@ -46,10 +46,10 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
     return made
 
 
-def _radius_calls() -> tuple[str, ...]:
-    from gameday.engine.radius import NEEDED  # with its engines, which a run without it need not load
+def _radius_calls(playbook: Playbook) -> tuple[str, ...]:
+    from gameday.engine.radius import needed  # with its engines, which a run without it need not load
 
-    return NEEDED
+    return needed(playbook)
 
 
 def denied(plan: Plan, aws: AWS, caller: str, *, only_undo: bool = False) -> list[str]:

@@ -26,6 +26,8 @@ from gameday.blastradius.inventory import CALLS
 from gameday.blastradius.lookup import Lookup, Pace
 from gameday.blastradius.prediction import SHOWN, Limits, Prediction, predict
 from gameday.blastradius.probe import ObservedRadius, Watched
+from gameday.blastradius.trails import PERMISSIONS as TRAILS
+from gameday.blastradius.trails import Trails
 from gameday.blastradius.window import FaultWindow
 from gameday.engine.job import Target
 from gameday.engine.plan import Plan
@@ -37,6 +39,8 @@ from gameday.sdk import AnyEvent, Cause, Note, Phase, PreflightChecked, ProbeFac
 Emit = Callable[[AnyEvent], None]
 NEEDED = ("cloudtrail:LookupEvents", *PERMISSIONS, *(call for calls in CALLS.values() for call in calls))
 """The IAM actions that looking up a blast radius needs; each but the first can be missing, and is then said."""
+NEEDED_FOR_FILES = ("s3:ListBucket", "s3:GetObject", *TRAILS)
+"""The further ones where log files are read in a bucket; the last three can be missing."""
 _KEY = re.compile(r"arn:aws[\w-]*:kms:[a-z0-9-]+:\d{12}:key/.+")
 _EVERY, _TOLD = 2.0, 10.0
 
@@ -44,6 +48,13 @@ _EVERY, _TOLD = 2.0, 10.0
 def wanted(playbook: Playbook, *, lab: bool) -> BlastRadius | None:
     """What the playbook says of it; on a real account, the defaults where it says nothing."""
     return playbook.blast_radius or (None if lab else BlastRadius())
+
+
+def needed(playbook: Playbook) -> tuple[str, ...]:
+    """The IAM actions that a playbook's blast radius needs; each but the first can be missing, and is then said."""
+    source = playbook.blast_radius.source if playbook.blast_radius else "lookup"
+    more = () if source == "lookup" else NEEDED_FOR_FILES if source.startswith("s3://") else TRAILS
+    return tuple(dict.fromkeys((*NEEDED, *more)))
 
 
 def keys(plan: Plan) -> dict[str, frozenset[str]]:
@@ -132,8 +143,10 @@ class Survey:
             return ()
         if source.startswith("s3://"):
             aws = self.aws
-            return (BucketSource(source, region=aws.region, endpoint=aws.endpoint, keys=aws.current_keys),)
-        return (FolderSource(Path(source).expanduser()),)
+            bucket = source.removeprefix("s3://").partition("/")[0]
+            files = BucketSource(source, region=aws.region, endpoint=aws.endpoint, keys=aws.current_keys)
+            return (files, Trails(aws, bucket))
+        return (FolderSource(Path(source).expanduser()), Trails(self.aws))
 
     def predict(self, emit: Emit) -> Prediction:
         """Look back, and ask for grants and what the key protects."""

@@ -120,6 +120,13 @@ def test_an_old_record_without_an_issuer_still_names_its_role() -> None:
     assert row.principal == f"arn:aws:iam::{ACCOUNT}:role/app"
 
 
+@pytest.mark.parametrize("member", ["requestParameters", "userIdentity", "resources"])
+def test_a_truncated_record_is_read_all_the_same(member: str) -> None:
+    """AWS replaces the members of one that is too large by a sentence, or leaves them out."""
+    named = {} if member == "requestParameters" else {"requestParameters": {"keyId": ARN}}
+    assert ask(made(**named, **{member: "has been truncated"})).totals.uses == 1
+
+
 def test_ec2s_infrastructure_is_told_by_its_instance() -> None:
     about = f"arn:aws:sts::{ACCOUNT}:assumed-role/aws:ec2-infrastructure/i-0123456789abcdef0"
     question = Question(QUESTION.key, QUESTION.window, detail=True)
@@ -149,8 +156,9 @@ def test_re_encryption_is_about_the_context_of_this_key() -> None:
     assert (only_row(into).resource, only_row(out).resource) == ("to", "from")
 
 
-def test_a_grant_is_about_what_its_constraints_name() -> None:
-    limits = {"constraints": {"encryptionContextSubset": {"aws:ebs:id": "vol-1"}}, "keyId": ARN}
+@pytest.mark.parametrize("kind", ["encryptionContextSubset", "encryptionContextEquals"])
+def test_a_grant_is_about_what_its_constraints_name(kind: str) -> None:
+    limits = {"constraints": {kind: {"aws:ebs:id": "vol-1"}}, "keyId": ARN}
     assert only_row(made(eventName="CreateGrant", requestParameters=limits)).resource == "vol-1"
 
 

@@ -123,6 +123,12 @@ def test_what_is_only_protected_predicts_nobody_by_itself() -> None:
     assert not fits(bucket, (ROLE + "x", S3, "arn:aws:s3:::bb/key", ""))
 
 
+def test_an_object_is_meant_where_a_bucket_key_names_its_bucket() -> None:
+    one = used("x", resource="arn:aws:s3:::b/key")
+    assert fits(one, (ROLE + "x", S3, "arn:aws:s3:::b", ""))
+    assert not fits(one, (ROLE + "x", S3, "arn:aws:s3:::b/other", ""))
+
+
 def test_an_explicit_deny_is_a_refusal_only_where_that_is_the_fault() -> None:
     denied = use("bob", 2, error="AccessDenied", error_message="... with an explicit deny in a resource-based policy")
     assert observe([], [denied], Away(OFF)).refused == 0

@@ -10,11 +10,12 @@ import pytest
 
 import gameday.blastradius._s3 as s3
 from gameday.aws.session import Session
-from gameday.blastradius import Answer, BucketSource, Embedded, FolderSource
+from gameday.blastradius import Answer, BucketSource, Embedded, FolderSource, coverage_sentences
+from gameday.blastradius.trails import Trails
 from gameday.errors import Refused
 from gameday.lab import LabControl
 from tests.blastradius.corpus import lay_out, told
-from tests.blastradius.shapes import ACCOUNT, QUESTION, put
+from tests.blastradius.shapes import ACCOUNT, QUESTION, Given, put
 
 
 @pytest.fixture
@@ -70,3 +71,71 @@ def test_the_accounts_in_a_bucket_are_listed(bucket: str, aws: Session) -> None:
     source = BucketSource(place, region=aws.region, endpoint=aws.endpoint, keys=aws.current_keys)
     assert ACCOUNT in source.folders("")
     assert source.folders(f"{ACCOUNT}/CloudTrail/") == ["eu-central-1"]
+
+
+SELECTORS = {
+    "everything": ({"EventSelectors": [{"ReadWriteType": "All", "IncludeManagementEvents": True}]}, False, False),
+    "without KMS": (
+        {"EventSelectors": [{"IncludeManagementEvents": True, "ExcludeManagementEventSources": ["kms.amazonaws.com"]}]},
+        True,
+        False,
+    ),
+    "data events alone": (
+        {
+            "AdvancedEventSelectors": [
+                {
+                    "FieldSelectors": [
+                        {"Field": "eventCategory", "Equals": ["Data"]},
+                        {"Field": "resources.type", "Equals": ["AWS::S3::Object"]},
+                    ]
+                }
+            ]
+        },
+        True,
+        True,
+    ),
+    "advanced, without KMS": (
+        {
+            "AdvancedEventSelectors": [
+                {
+                    "FieldSelectors": [
+                        {"Field": "eventCategory", "Equals": ["Management"]},
+                        {"Field": "eventSource", "NotEquals": ["kms.amazonaws.com"]},
+                    ]
+                }
+            ]
+        },
+        True,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SELECTORS)
+def test_a_trail_says_what_its_files_are_blind_to(
+    what: str, client: Callable[..., Any], aws: Session, lab: LabControl
+) -> None:
+    selectors, excludes, data = SELECTORS[what]
+    client("s3").create_bucket(Bucket="gameday-trail")
+    client("s3").create_bucket(Bucket="gameday-other")
+    for name in ("gameday-trail", "gameday-other"):
+        client("cloudtrail").create_trail(Name=name, S3BucketName=name)
+    client("cloudtrail").put_event_selectors(TrailName="gameday-trail", **selectors)
+    (trail,) = Trails(aws, "gameday-trail").told().trails
+    assert (trail.name, trail.excludes_kms, trail.data_events, trail.logging) == (
+        "gameday-trail",
+        excludes,
+        data,
+        False,
+    )
+    answer = Embedded(Given(), Trails(aws, "gameday-trail")).ask(QUESTION)
+    assert any("leaves KMS out" in said for said in coverage_sentences(answer)) is excludes
+
+
+def test_a_trail_that_may_not_be_asked_is_no_answer(client: Callable[..., Any], aws: Session, lab: LabControl) -> None:
+    client("s3").create_bucket(Bucket="gameday-trail")
+    client("cloudtrail").create_trail(Name="all", S3BucketName="gameday-trail")
+    lab.trouble("refuse", "cloudtrail", "GetEventSelectors")
+    told_ = Trails(aws).told()
+    assert [trail.excludes_kms for trail in told_.trails] == [None]
+    assert "cloudtrail:GetEventSelectors not permitted" in " ".join(told_.notes)
