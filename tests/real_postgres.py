@@ -46,7 +46,7 @@ class Postgres:
         self._do("initdb", *words, "--auth", "scram-sha-256", "--no-sync", "--no-locale", "--encoding", "UTF8")
         with (folder / "data" / "postgresql.conf").open("a") as settings:
             settings.write(f"listen_addresses = ''\nunix_socket_directories = '{folder}'\n")
-            settings.write("fsync = off\nmax_connections = 60\nshared_buffers = 16MB\n")
+            settings.write("fsync = off\nmax_connections = 100\nshared_buffers = 16MB\n")
         self.start()
 
     def start(self) -> None:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import real_postgres
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[real_postgres.Postgres]:
-    with real_postgres.running() as cluster:
-        yield cluster
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,4 +1,4 @@
-"""A lab and a PostgreSQL for the daemons."""
+"""A lab for the daemons, and daemons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from gameday.lab import LabProcess
 from gameday.lab import start as start_lab
-from tests import real_postgres
 from tests.schedule.daemons import Daemon, Start, dates
 
 
@@ -18,12 +17,6 @@ from tests.schedule.daemons import Daemon, Start, dates
 def lab() -> Iterator[LabProcess]:
     with start_lab("instant") as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[real_postgres.Postgres]:
-    with real_postgres.running() as cluster:
-        yield cluster
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ if "schedule" in words:
 """
 """What befalls the process of a game day, by its playbook; and one may begin though it could outlast its hours."""
 
-CLOSES_AFTER = 14
+CLOSES_AFTER = 18
 """Seconds from the due times to the end of some hours, which only a clock that is put right for it can show."""
 Act = Callable[[str, SqlJournal, LabProcess], None]
 
