@@ -14,7 +14,7 @@ from gameday.cli.options import seconds_option
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal
 from gameday.rollback.receipts import merge
-from gameday.rollback.recovery import abandon_vanished, recover
+from gameday.rollback.recovery import abandon_vanished, lands_for, recover
 from gameday.rollback.scribe import release_holds
 from gameday.target import reopen, vanished
 
@@ -71,7 +71,8 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
         click.echo(why, err=True)
         return True
     if not journal.steps(run, only_open=True):
-        release_holds(journal, run)
+        if not lands_for(record):  # else a new run takes them from the dead, in its time
+            release_holds(journal, run)
         click.echo(f"run {run}: nothing is open")
         return True
     if record.target is None:

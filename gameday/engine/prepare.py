@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+from gameday.engine.harbour import under_key
 from gameday.engine.iam import denied
 from gameday.engine.job import Target, undoers
 from gameday.engine.plan import Plan, make_plan
@@ -17,6 +18,7 @@ from gameday.errors import CannotInject, JournalError, Refused
 from gameday.journal import HoldRecord, Journal, StepRecord
 from gameday.playbook import Playbook
 from gameday.rollback.receipts import merge
+from gameday.rollback.recovery import lands_for
 from gameday.sdk import AWS, AnyEvent, PreflightChecked, Staged, Step, format_duration
 
 Emit = Callable[[AnyEvent], None]
@@ -46,6 +48,8 @@ def prepare(
         emit(PreflightChecked(check=f"sample of {name}", ok=True, detail=said))
     resources = ", ".join(sorted({record.resource for record in plan.records.values()}))
     emit(PreflightChecked(check="resources", ok=True, detail=resources))
+    if warning := under_key(journal.place, {record.resource for record in plan.records.values()}, aws):
+        emit(PreflightChecked(check="journal", ok=True, detail=f"WARNING: {warning}"))
     for check, why, shown in _checks(playbook, plan, target, journal):
         emit(PreflightChecked(check=check, ok=not why, detail=why or shown))
         if why:
@@ -154,7 +158,10 @@ def _held(plan: Plan, journal: Journal) -> str:
 
 def _for_how_long(hold: HoldRecord, journal: Journal) -> str:
     try:
-        return f", which has been running for {_lasting(journal.run(hold.run).age)}"
+        run = journal.run(hold.run)
+        if not run.alive():
+            return f", which has ended; a call of its may still land for {_lasting(lands_for(run))}"
+        return f", which has been running for {_lasting(run.age)}"
     except JournalError:  # a drill's hold has no run
         return f" since {hold.taken_at[:19]}Z"
 
@@ -164,8 +171,10 @@ def _lasting(seconds: float) -> str:
 
 
 def _holder_lives(hold: HoldRecord, journal: Journal) -> bool:
+    """Whether the holder's calls may still come in: it is there, or has only just died."""
     try:
-        return journal.run(hold.run).alive()
+        run = journal.run(hold.run)
+        return run.alive() or lands_for(run) > 0
     except JournalError:  # a drill's hold has no run
         return hold.owner.alive() is not False
 

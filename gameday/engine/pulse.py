@@ -50,7 +50,7 @@ class Heart(threading.Thread):
                 log.exception("the pulse failed in a way that it should not")
                 continue
             failing = False
-            halted = f"game days are {heard.halt}" if heard.halt else ""
+            halted = f"game days are {heard.halt}; gameday resume ends that" if heard.halt else ""
             left = heard.abandon
             abandoned = f"abandoned by {left.by} at {left.at[:19]}Z: {left.reason}" if left else ""
             self._post(Pulsed(self._clock(), asked, heard.holds, halted, abandoned))

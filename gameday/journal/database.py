@@ -52,6 +52,7 @@ class Database:
         with self._failing("cannot be opened"):
             self._engine = self._connect(url, create)
         bring_up_to_date(self)
+        self._identity = self._which_file()
         self._opened = True
 
     @property
@@ -79,6 +80,7 @@ class Database:
     def writing(self, *, alone: bool = False) -> Iterator[Connection]:
         """A transaction that is durable once the block has ended; ``alone``, no other such one goes on meanwhile."""
         with self._failing("cannot be written"), self._engine.begin() as db:
+            self._be_the_same()
             if alone and self.shared:
                 db.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
             yield db
@@ -88,6 +90,17 @@ class Database:
         """A transaction that only reads."""
         with self._failing("cannot be read"), self._engine.connect().execution_options(only_reads=True) as db:
             yield db
+
+    def _which_file(self) -> tuple[int, int] | None:
+        if self._file is None or not self._file.exists():
+            return None
+        found = self._file.stat()
+        return found.st_dev, found.st_ino
+
+    def _be_the_same(self) -> None:
+        """What is written to a file that was deleted or replaced is lost without an error: SQLite does not look."""
+        if self._opened and self._identity != self._which_file():
+            raise OSError("it is not the file that was opened: somebody has deleted or replaced it")
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:

@@ -78,7 +78,7 @@ def recover(
         left += back.sentences()
         overtaken = back.overtaken
     if left or not overtaken:  # else whoever was quicker has told how it ended
-        scribe.finish(elapsed(), tuple(left), again)
+        scribe.finish(elapsed(), tuple(left), again, release=not lands_for(record))
     whole = scribe.end(JOURNAL_MAY_TAKE)
     listener.put(None)
     listener.join(TELLER_MAY_TAKE)
@@ -116,6 +116,11 @@ def abandon(journal: Journal, run: str, asked: Abandon, disarm: Callable[[], Non
         journal.append(run, finished)
         journal.finish_run(run, finished)
     release_holds(journal, run)
+
+
+def lands_for(run: RunRecord) -> float:
+    """Seconds for which a rehearsal or an undo that a run left unanswered may still land on its resources."""
+    return max(0.0, HEARTBEAT + Timing().lands_after_death - run.silence)
 
 
 def rebuild(record: StepRecord) -> Step:

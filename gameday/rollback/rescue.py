@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from math import inf
 
 from gameday.journal import Journal
 from gameday.journal.touch import deadly
@@ -47,7 +48,8 @@ class Rescue:
         self._scribe: Scribe | None = None
         self._claim: Claim | None = None
         self._again = {id_ for id_, charge in vigil.charges.items() if charge.again}
-        self._loose_until = 0.0
+        # An undo of the runner's own may be on the wire.
+        self._loose_until = self._since + self._lands if vigil.back_at < inf else 0.0
         self._abandoned = threading.Event()
 
     def finish(self, why: str) -> None:
@@ -93,8 +95,11 @@ class Rescue:
         if self._scribe is None or self._claim is None:
             return
         if self._scribe.ask(lambda journal: any(hold.run == run for hold in journal.holds()), JOURNAL_MAY_TAKE):
-            lands = Timing(settle=self._vigil.limits.settle).lands_after_death
-            time.sleep(max(0.0, self._since + lands - self._clock()))
+            time.sleep(max(0.0, self._since + self._lands - self._clock()))
+
+    @property
+    def _lands(self) -> float:
+        return Timing(settle=self._vigil.limits.settle).lands_after_death
 
     def _clock(self) -> float:
         return steady() - self._means.began

@@ -71,15 +71,18 @@ class Scribe:
         """Write down that a step is open again, as its runner may not have; ``done`` when that is known."""
         self._writer.write(lambda journal: journal.reopen(self._run, step), done, self._failed)
 
-    def finish(self, at: float, open_: tuple[str, ...], again: str) -> None:
-        """Write down how the run ended, and give its holds back when nothing is open any more."""
+    def finish(self, at: float, open_: tuple[str, ...], again: str, *, release: bool = True) -> None:
+        """Write down how the run ended, and give its holds back when nothing is open any more.
+
+        Without ``release`` they stay, since a call of the dead run may still land; who needs one takes it in time.
+        """
 
         def write(journal: Journal) -> None:
             self._be_there()
             event = last_word(journal, self._run, at, open_, by=self._by, again=again)
             self._teller(journal.append(self._run, event))
             journal.finish_run(self._run, event)
-            if not open_:
+            if release and not open_:
                 release_holds(journal, self._run)
 
         def refused(why: str) -> None:

@@ -74,11 +74,21 @@ class ForkServer:
             text=True,
         )
         self.said = place / "said"
+        self.journals = 0
+
+    def begin_anew(self) -> None:
+        """Go on with a journal of its own: the holds of a dead run stay for as long as a call of its may still land."""
+        self.journals += 1
 
     def run(self, *words: str, **env: str) -> int:
         """Run the command to its end, or to its crash; returns the exit code."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        clean = {"CRASH_AT": "", "CRASH_LOG": "", "GAMEDAY_JOURNAL": str(self._place / "journal.db"), **env}
+        clean = {
+            "CRASH_AT": "",
+            "CRASH_LOG": "",
+            "GAMEDAY_JOURNAL": str(self._place / f"journal-{self.journals}.db"),
+            **env,
+        }
         where = {"cwd": str(self._place), "out": str(self.said), "err": f"{self.said}.errors"}
         self._process.stdin.write(json.dumps({"words": words, "env": clean, **where}) + "\n")
         self._process.stdin.flush()
@@ -140,6 +150,7 @@ class Matrix:
     def visit(self, point: str) -> None:
         """Kill a run there, have it mended, and compare the whole account."""
         for _ in range(3):  # threads take turns: a point may come once more or once less
+            self.server.begin_anew()
             code = self.server.run(*self._words, **self._env, CRASH_AT=point)
             if code == 137:
                 break

@@ -204,6 +204,7 @@ class Runner:
         self.charges: dict[str, tuple[StepRecord, bool]] = {}
         self.began = world.now
         self._failed = False
+        self.died_at = 0.0
 
     def begin(self) -> None:
         """Open the run and start."""
@@ -239,7 +240,7 @@ class Runner:
     def die(self) -> None:
         """SIGKILL: what is on the wire lands, and nobody hears the answer."""
         if self.alive:
-            self.alive = False
+            self.alive, self.died_at = False, self.world.now
             self.world.runner_died(self)
 
     def _pulse(self) -> None:
@@ -367,12 +368,13 @@ class Runner:
 class Rescuer:
     """The watchdog (``tries_on``) or `gameday rollback`: the rollback part of the machine alone."""
 
-    def __init__(self, world: World, run: str, undoing: tuple[Undoing, ...], *, tries_on: bool) -> None:
+    def __init__(
+        self, world: World, run: str, undoing: tuple[Undoing, ...], *, tries_on: bool, free_at: float = 0.0
+    ) -> None:
         self.world, self.run, self.alive, self.tries_on = world, run, True, tries_on
         self.hands = Hands(world, self, {step.spec.id: step.spec for step in undoing})
         self.timing = world.timing
-        # With nothing to undo, the rehearsal of a run that died while it was armed may be on the wire.
-        self.free_at = 0.0 if undoing else world.now + self.timing.lands_after_death
+        self.free_at = free_at
         self.state: Rollback
         self.state, commands = rollback.begin(undoing, world.now, self.timing)
         self._carry_out(commands)

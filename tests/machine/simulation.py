@@ -252,7 +252,9 @@ class World:
                 return
             lands = self.now + TIMING.lands_after_death
             open_ = [undoing(record, 0.0 if over else lands) for record, over in runner.charges.values()]
-            rescuer = Rescuer(self, runner.run, tuple(open_), tries_on=True)
+            # Its undo may be on the wire; or, with nothing to undo, its rehearsal, if it died while it was armed.
+            calling = runner.state.rollback is not None or not open_
+            rescuer = Rescuer(self, runner.run, tuple(open_), tries_on=True, free_at=lands if calling else 0.0)
             self.rescuers.append(rescuer)
             if self.watchdog_dies_at < inf:
                 self.later(self.watchdog_dies_at - self.now, rescuer.die)
@@ -277,7 +279,9 @@ class World:
             return
         wall = EPOCH + timedelta(seconds=self.now)
         steps = tuple(undoing(s.record, self.now + lands_for(s, record, wall)) for s in open_)
-        self.rescuers.append(Rescuer(self, run, steps, tries_on=False))
+        died_at = next(runner.died_at for runner in self.runs if runner.run == run)
+        free_at = died_at + TIMING.lands_after_death  # by then who needs the hold takes it from the dead
+        self.rescuers.append(Rescuer(self, run, steps, tries_on=False, free_at=free_at))
 
     def close(self, run: str, command: CloseStep, writer: Callable[[Callable[[], None]], None] | None) -> None:
         """Somebody closes a step: in the journal, or on a receipt where that does not answer."""
