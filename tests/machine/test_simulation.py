@@ -64,7 +64,7 @@ def test_who_is_overtaken_repeats_no_undo_under_a_third_runs_hold() -> None:
     _hold(play(50192), 50192)
 
 
-@pytest.mark.parametrize("seed", [9886, 23775, 37473])
+@pytest.mark.parametrize("seed", [9886, 23775, 37473, 126936])
 def test_what_seeds_have_found_stays_mended(seed: int) -> None:
     """An undo on the wire of a run that was abandoned, or died while armed; a read from before a long sleep."""
     _hold(play(seed), seed)
