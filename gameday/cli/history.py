@@ -17,7 +17,7 @@ from gameday.rollback.receipts import merge
 from gameday.sdk import WatchdogArmed
 
 
-def print_status(place: str | None, *, check: bool, textfile: str | None) -> None:
+def print_status(place: str | None, *, check: bool, textfile: str | None = None) -> None:
     """Say what is open; with ``check`` the exit code says it too: 0, or 9 while an undo step is open.
 
     ``textfile`` is where to leave it for the node exporter's textfile collector.
