@@ -35,3 +35,33 @@ def test_it_passes_and_leaves_nothing(
     assert "alias/MyKMSKey" in before, "the account is looked at, and staged"
     gameday("run", "--journal", str(tmp_path / "j.db"))
     assert account(client) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "knob"),
+    [
+        ("killswitch", "enforce_key"),
+        ("spare-volume", "enforce_key"),
+        ("schedule-deletion", "enforce_key"),
+        ("revoke-by-policy", "enforce_policies"),
+        ("revoke-by-iam", "enforce_policies"),
+    ],
+)
+def test_where_aws_does_not_do_what_is_expected_it_fails_and_puts_back(
+    lab: LabControl, client: Callable[[str], Any], tmp_path: Path, name: str, knob: str
+) -> None:
+    """The other playbooks' failures: tests/probes/test_access_playbooks.py and tests/e2e_volume."""
+    quick = tmp_path / f"{name}.yaml"
+    text = (PLAYBOOKS / f"{name}.yaml").read_text()
+    text = text.replace("every: 1s", "every: 50ms").replace("60s", "1s").replace("within: 3m", "within: 1s")
+    quick.write_text(text.replace("evidence_within: 20m", "evidence_within: 1s"))  # what never was leaves no record
+    words = [str(quick), "--target", f"lab={lab.url}"]
+    command = Path(sys.executable).with_name("gameday")
+    subprocess.run([command, "stage", *words], capture_output=True, check=True, timeout=60)
+    before = account(client)
+    lab.knobs(**{knob: False})
+    ended = [command, "run", *words, "--journal", str(tmp_path / "j.db")]
+    said = subprocess.run(ended, capture_output=True, text=True, timeout=100)
+    assert said.returncode == 1, said.stdout + said.stderr
+    assert "rollback complete" in said.stdout
+    assert account(client) == before
