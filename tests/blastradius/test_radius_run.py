@@ -19,6 +19,7 @@ from gameday.lab import LabProcess, start
 from tests.blastradius.shapes import made, put
 
 GAMEDAY = [sys.executable, "-c", "from gameday.cli import main; main()"]
+ROOT = "arn:aws:iam::123456789012:root"
 USERS = ("alice", "bob", "carol")
 PLAYBOOK = """\
 playbook: forty
@@ -140,13 +141,18 @@ def test_who_came_after_the_look_back_fails_the_run_and_is_expected_in_the_next(
     attached = [one for one in predicted["latent"] if one["service"] == "ec2.amazonaws.com"]
     assert len(attached) == 2  # killswitch.yaml starts two instances
     assert all(one["resource"].startswith("vol-") and "does not start again" in one["when"] for one in attached)
-    seen = {one["principal"].rpartition("/")[2]: one for one in observed["seen"] if one["refused"]}
+    # A look that was under way when its phase ended has told no request id: its read is the run's, as was predicted.
+    left = [one for one in observed["seen"] if (one["principal"], one["service"]) == (ROOT, "") and one["refused"]]
+    assert {one["fate"] for one in left} <= {"as predicted"}
+    refusals = [one for one in observed["seen"] if one["refused"] and one not in left]
+    seen = {one["principal"].rpartition("/")[2]: one for one in refusals}
     assert {name: one["fate"] for name, one in seen.items()} == {
         **dict.fromkeys(USERS, "as predicted"),
         "mallory": "unexpected",
-        "arn:aws:iam::123456789012:root": "unexpected",
+        ROOT: "unexpected",
     }
-    assert observed["own"] > 0 and observed["refused"] == 5
+    assert observed["own"] > 0
+    assert sum(one["refused"] for one in refusals) == 5
     assert all(one["effect"]["by"] <= 30 for one in seen.values())
     assert code == 1 and "mallory" in why(events)
 
