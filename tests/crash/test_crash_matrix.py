@@ -133,6 +133,7 @@ class Matrix:
             ("hold: 5s", "hold: 0s"),
             ("every: 1s", "every: 50ms"),
             ("timing: {", "timing: {settle: 1s, "),
+            ("look_back: 90d", "look_back: 1m"),  # over the events of hundreds of runs, two pages a second
         ):
             text = text.replace(slow, quick)
         if self.name.endswith("-with-switch"):

@@ -16,6 +16,7 @@ from e2e_run import GAMEDAY, PATIENCE, Run, environment
 from e2e_world import Independent, Line, Switchboard, World
 
 from gameday.cli.history import print_status
+from gameday.journal.sql import SqlJournal
 from gameday.lab import LabProcess
 
 T = TypeVar("T")
@@ -153,9 +154,13 @@ class Scene:
         assert (finished["exit_code"], finished["verdict"]) == (code, verdict), run.tale()
         return finished
 
+    def settled(self) -> bool:
+        """Nothing is open in the journal; to be asked again and again, for which a process would take too long."""
+        return not SqlJournal(str(self.journal)).steps(only_open=True)
+
     def assert_restored(self) -> None:
         """Nothing is open in the journal, and AWS holds what was found, by an independent client's account."""
-        try:  # as the command has it, without a process for it: that is half a second of a core for each test
+        try:  # as the command has it, without a process for it
             print_status(str(self.journal), check=True)
         except SystemExit as end:
             raise AssertionError(f"gameday status --check ends with {end.code}") from end

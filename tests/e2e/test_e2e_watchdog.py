@@ -21,6 +21,8 @@ from e2e_scene import Scene, variables
 from e2e_stories import Stories, Story
 from e2e_world import World
 
+from gameday.journal.sql import SqlJournal
+
 pytestmark = pytest.mark.timeout(120)
 SOON = 1.5
 """Seconds from the runner's end to the call; benchmarks/rollback.py measures it, this only bounds it on any machine."""
@@ -42,7 +44,7 @@ def until(true: Callable[[], object], what: str, within: float = PATIENCE) -> No
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, f"{what}: not within {within:g} s"
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def enabled_after(scene: Scene, run: Run, since: float) -> float:
@@ -54,7 +56,10 @@ def enabled_after(scene: Scene, run: Run, since: float) -> float:
 
 def told(scene: Scene, run: Run) -> str:
     """The run as the journal has it, once the watchdog has finished it."""
-    until(lambda: scene.status() == 0 and "aborted" in scene.command("history").stdout, "the journal says so")
+    until(scene.settled, "the journal says so")
+    until(lambda: SqlJournal(str(scene.journal)).run(run.id).verdict, "the watchdog has finished it")
+    assert scene.status() == 0
+    assert "aborted" in scene.command("history").stdout
     shown = scene.command("show", run.id)
     assert shown.returncode == 0
     return shown.stdout
@@ -158,7 +163,7 @@ def the_watchdog_goes_on_where_the_runner_gives_up(scene: Scene) -> None:
     said = scene.command("status").stdout
     if world.key_state == "Disabled":  # on a slow machine it may have been done meanwhile
         assert f"process {run.watchdog}" in said
-    until(lambda: scene.status() == 0, "the watchdog has done it")
+    until(scene.settled, "the watchdog has done it")
     assert f"{run.id}" in scene.command("history").stdout
 
 
@@ -392,7 +397,7 @@ def test_the_people_at_the_terminal_of_a_killed_runner_are_told(scene: Scene) ->
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l"), "the cursor is there again"
     os.close(theirs)
     os.close(ours)
-    until(lambda: scene.status() == 0, "the journal says so")
+    until(scene.settled, "the journal says so")
     scene.assert_restored()
 
 

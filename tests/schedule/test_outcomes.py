@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gameday.journal import DueRecord
+from gameday.journal.due import DueTimes
 from gameday.journal.sql import SqlJournal
 from gameday.lab import LabProcess
 from gameday.playbook import DAYS
@@ -54,6 +55,14 @@ def kill(number: signal.Signals) -> Act:
         os.kill(journal.run(run).owner.pid, number)
 
     return act
+
+
+def kill_once_another_waited_in_vain(run: str, journal: SqlJournal, lab: LabProcess) -> None:
+    def missed() -> bool:
+        return any(record.outcome == "missed" for record in DueTimes(journal.database).latest(1000))
+
+    eventually(missed, "the next due time of waits-in-vain has waited until its grace was over")
+    kill(signal.SIGKILL)(run, journal, lab)
 
 
 def give_up(run: str, journal: SqlJournal, _lab: LabProcess) -> None:
@@ -116,7 +125,7 @@ CASES = (
         (("died", "killed by signal 9"), ("missed", "in vain: its run")),
         "50s",
         f"{WAITS}, grace: 0s",
-        act=kill(signal.SIGKILL),
+        act=kill_once_another_waited_in_vain,
     ),
     Case("hours-end", (("aborted", "its hours have ended"),), "50s", "allowed: ['{closing}']"),
     Case("given-up", (("inconclusive", "it is theirs now"),), "50s", act=give_up),
