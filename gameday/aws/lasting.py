@@ -58,7 +58,7 @@ def lasting(session: Session) -> Lasting:
             return below
         given.get_frozen_credentials()
         own = Lasting(given.until, f"the session of {session.role}, which only {below.kind} could renew,")
-        return own if not below.known or below.until is None or own.until > below.until else below  # type: ignore[operator]
+        return own if not below.known or below.until is None or given.until > below.until else below
     found = session.boto.get_credentials()
     if found is None:
         return Lasting(None, "no credentials")

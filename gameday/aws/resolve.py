@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from gameday.errors import Refused
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from types_boto3_kms.type_defs import KeyMetadataTypeDef
 
 P = TypeVar("P", bound=Part)
+F = TypeVar("F", "InstanceTypeDef", "VolumeTypeDef")
 
-_GONE = ("terminated", "shutting-down")
-_DELETED = ("deleting", "deleted")
+_GONE = ("terminated", "shutting-down", "deleting", "deleted")
+"""States of an instance, and of a volume, that is there in name only."""
 
 
 def pin(part: P, aws: AWS, known: dict[str, str]) -> P:
@@ -75,24 +77,14 @@ def _refuse_foreign(value: str, arn: str, aws: AWS) -> None:
 
 
 def _instance(value: str, aws: AWS) -> str:
-    instance_id = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
-    region = _region_of(value)
-    if region not in ("", aws.region):
-        raise Refused(f"instance {value} is in {region}, but this run is in {aws.region}: name one of that Region")
-    by_id = bool(re.fullmatch(r"i-[0-9a-f]{8,17}", instance_id))
-    found: list[InstanceTypeDef] = []
-    with aws.answering() as answer:
+    def described(by: _By) -> list[InstanceTypeDef]:
         pages = aws.client("ec2").get_paginator("describe_instances")
-        wanted = pages.paginate(InstanceIds=[instance_id]) if by_id else pages.paginate(Filters=[_named(value)])
-        found = [each for page in wanted for group in page["Reservations"] for each in group["Instances"]]
-    if not answer.ok:
-        raise Refused(_why("instance", value, aws, answer))
-    alive = [each["InstanceId"] for each in found if each["State"]["Name"] not in _GONE and _is(each, value, by_id)]
-    if not alive:
-        raise Refused(_missing("instance", value, aws))
-    if len(alive) > 1:
-        raise Refused(f"{len(alive)} instances are named {value} in {_where(aws)} ({', '.join(alive)}): name one by id")
-    return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:instance/{alive[0]}"
+        wanted = pages.paginate(InstanceIds=[by.id]) if by.id else pages.paginate(Filters=[by.name])
+        return [each for page in wanted for group in page["Reservations"] for each in group["Instances"]]
+
+    return _one_of(
+        "instance", r"i-[0-9a-f]{8,17}", value, aws, described, lambda each: (each["InstanceId"], each["State"]["Name"])
+    )
 
 
 def tagged(tag: Sequence[tuple[str, str]], aws: AWS) -> list[str]:
@@ -120,36 +112,62 @@ def tagged(tag: Sequence[tuple[str, str]], aws: AWS) -> list[str]:
 
 
 def _volume(value: str, aws: AWS) -> str:
-    volume_id = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
+    def described(by: _By) -> list[VolumeTypeDef]:
+        pages = aws.client("ec2").get_paginator("describe_volumes")
+        wanted = pages.paginate(VolumeIds=[by.id]) if by.id else pages.paginate(Filters=[by.name])
+        return [each for page in wanted for each in page["Volumes"]]
+
+    return _one_of(
+        "volume", r"vol-[0-9a-f]{8,17}", value, aws, described, lambda each: (each["VolumeId"], each["State"])
+    )
+
+
+@dataclass(frozen=True)
+class _By:
+    """How EC2 is asked for one thing: by its id, or by its Name tag where it was not named by an id."""
+
+    id: str
+    value: str
+
+    @property
+    def name(self) -> FilterTypeDef:
+        return {"Name": "tag:Name", "Values": [self.value]}
+
+
+def _one_of(
+    what: str,
+    id_pattern: str,
+    value: str,
+    aws: AWS,
+    described: Callable[[_By], Sequence[F]],
+    about: Callable[[F], tuple[str, str]],
+) -> str:
+    """The ARN of the one instance or volume that an id, an ARN or a Name tag means; ``about`` says id and state."""
+    bare = value.rsplit("/", 1)[-1] if value.startswith("arn:") else value
     region = _region_of(value)
     if region not in ("", aws.region):
-        raise Refused(f"volume {value} is in {region}, but this run is in {aws.region}: name one of that Region")
-    by_id = bool(re.fullmatch(r"vol-[0-9a-f]{8,17}", volume_id))
-    found: list[VolumeTypeDef] = []
+        raise Refused(f"{what} {value} is in {region}, but this run is in {aws.region}: name one of that Region")
+    by = _By(bare if re.fullmatch(id_pattern, bare) else "", value)
+    found: Sequence[F] = ()
     with aws.answering() as answer:
-        pages = aws.client("ec2").get_paginator("describe_volumes")
-        wanted = pages.paginate(VolumeIds=[volume_id]) if by_id else pages.paginate(Filters=[_named(value)])
-        found = [each for page in wanted for each in page["Volumes"]]
+        found = described(by)
     if not answer.ok:
-        raise Refused(_why("volume", value, aws, answer))
-    there = [each["VolumeId"] for each in found if each["State"] not in _DELETED and _is(each, value, by_id)]
+        raise Refused(_why(what, value, aws, answer))
+    meant = [about(each) for each in found if by.id or _is(each, value)]
+    there = [id_ for id_, state in meant if state not in _GONE]
     if not there:
-        raise Refused(_missing("volume", value, aws))
+        raise Refused(_missing(what, value, aws))
     if len(there) > 1:
-        raise Refused(f"{len(there)} volumes are named {value} in {_where(aws)} ({', '.join(there)}): name one by id")
-    return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:volume/{there[0]}"
+        raise Refused(f"{len(there)} {what}s are named {value} in {_where(aws)} ({', '.join(there)}): name one by id")
+    return f"arn:{aws.partition}:ec2:{aws.region}:{aws.account}:{what}/{there[0]}"
 
 
 _RESOLVE = {RefKind.KEY: _key, RefKind.INSTANCE: _instance, RefKind.VOLUME: _volume}
 
 
-def _named(value: str) -> FilterTypeDef:
-    return {"Name": "tag:Name", "Values": [value]}
-
-
-def _is(instance: InstanceTypeDef | VolumeTypeDef, value: str, by_id: bool) -> bool:
+def _is(found: InstanceTypeDef | VolumeTypeDef, value: str) -> bool:
     """EC2's filters read ``*`` and ``?`` as wildcards; a name means itself."""
-    return by_id or any(tag["Key"] == "Name" and tag["Value"] == value for tag in instance.get("Tags", []))
+    return any(tag["Key"] == "Name" and tag["Value"] == value for tag in found.get("Tags", []))
 
 
 def _region_of(value: str) -> str:

@@ -12,10 +12,9 @@ from exporters.lines import PlainLines
 from gameday.cli.journals import open_journal, rollback_command
 from gameday.cli.options import seconds_option
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
-from gameday.journal import Journal
+from gameday.journal import Journal, release_holds
 from gameday.rollback.receipts import merge
 from gameday.rollback.recovery import abandon_vanished, lands_for, recover
-from gameday.rollback.scribe import release_holds
 from gameday.target import reopen, vanished
 
 

@@ -13,6 +13,7 @@ from gameday.journal.records import (
     RunRecord,
     StepRecord,
     StepState,
+    release_holds,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "RunRecord",
     "StepRecord",
     "StepState",
+    "release_holds",
 ]

@@ -228,3 +228,10 @@ class Journal(Protocol):
 
     def holds(self) -> list[HoldRecord]:
         """All holds."""
+
+
+def release_holds(journal: Journal, run: str) -> None:
+    """Give back the holds of a run that has ended and left nothing open."""
+    for hold in journal.holds():
+        if hold.run == run:
+            journal.release(run, hold.resource)

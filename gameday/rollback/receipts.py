@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gameday.errors import JournalError
-from gameday.journal import Journal
+from gameday.journal import Journal, release_holds
 from gameday.sdk import Closed, Note, RunFinished
 
 
@@ -128,9 +128,7 @@ def _take_in(journal: Journal, run: str, receipts: list[Receipt]) -> None:
         journal.append(run, finished)
         journal.finish_run(run, finished)
     if not journal.steps(run, only_open=True) and not journal.run(run).alive():
-        for hold in journal.holds():
-            if hold.run == run:
-                journal.release(run, hold.resource)
+        release_holds(journal, run)
 
 
 def merge_quietly(journal: Journal, within: list[str]) -> bool:

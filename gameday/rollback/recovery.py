@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from gameday.errors import JournalError
-from gameday.journal import Abandon, Journal, RunRecord, StepRecord, StepState
+from gameday.journal import Abandon, Journal, RunRecord, StepRecord, StepState, release_holds
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
 from gameday.machine.state import LEASE
@@ -16,7 +16,7 @@ from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import Clock
 from gameday.rollback.listener import Listener
 from gameday.rollback.ours import doubtful, whose
-from gameday.rollback.scribe import Scribe, release_holds
+from gameday.rollback.scribe import Scribe
 from gameday.sdk import AWS, Closed, Exporter, Rank, RunFinished, Step, StepClosed, Verdict, rebuild_step
 
 BY = "gameday rollback"

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from gameday.errors import JournalError
-from gameday.journal import Journal
+from gameday.journal import Journal, release_holds
 from gameday.machine.commands import CloseStep
 from gameday.rollback.receipts import Receipts, merge_quietly
 from gameday.rollback.writer import JournalWriter
@@ -156,10 +156,3 @@ def _word(
         reasons=open_,
         finish_with=again if open_ else "",
     )
-
-
-def release_holds(journal: Journal, run: str) -> None:
-    """Give back the holds of a run that has ended and left nothing open."""
-    for hold in journal.holds():
-        if hold.run == run:
-            journal.release(run, hold.resource)
