@@ -68,7 +68,8 @@ class Asked:
 def print_blast_radius(**options: object) -> None:
     """Answer, draw, and exit with what the answer is worth."""
     asked = Asked(**options)  # type: ignore[arg-type]  # click made them so
-    now = datetime.now(UTC).replace(microsecond=0)
+    # Records carry whole seconds and a window ends before its end: this second's belong to what there is now.
+    now = (datetime.now(UTC) + timedelta(seconds=1)).replace(microsecond=0)
     window = Window(read_time(asked.since, now, "--since"), read_time(asked.until, now, "--until"))
     with ExitStack() as open_:
         session = _session(asked, open_)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def test_each_form_shows_what_came_from_logs_harmlessly(form: str, tmp_path: Pat
         assert {row["uses"] for row in csv.DictReader(io.StringIO(shown.stdout))} == {"1"}
     if form == "mermaid":
         assert "<script>" not in shown.stdout
+
+
+def test_what_was_logged_in_this_second_is_read(tmp_path: Path) -> None:
+    put(tmp_path, made(eventTime=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")))
+    command = [GAMEDAY, "blast-radius", ARN, "--source", str(tmp_path), "--format", "json"]
+    assert json.loads(subprocess.check_output(command, env=NO_AWS))["totals"]["uses"] == 1
 
 
 def test_an_empty_answer_says_why_it_may_be_empty(tmp_path: Path) -> None:
