@@ -46,7 +46,7 @@ class S3Write(Probe):
                     Key=self.prefix + _NAME,
                     Body=_BODY,
                     ContentType="text/plain",
-                    **(encryption if self.sse_kms_key else {}),  # type: ignore[arg-type]
+                    **(encryption if self.sse_kms_key else {}),  # type: ignore[arg-type]  # texts, each of its own kind
                 )
                 .get("VersionId", "")
             )

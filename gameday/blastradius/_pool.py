@@ -156,7 +156,7 @@ class Pool:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            process.stdout.close()  # type: ignore[union-attr]
+            process.stdout.close()  # type: ignore[union-attr]  # as above
         for file in Path(self._task.sink).glob("worker-*.ndjson"):
             _cut(file)
 

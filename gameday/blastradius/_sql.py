@@ -16,7 +16,7 @@ What AWS' records look like, and why each rule is there, is in AWS' documentatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gameday.blastradius._flat import COLUMNS
@@ -73,8 +73,20 @@ CONTEXT_NAMES = (
 """Members of the encryption context that name a resource, and the service that writes them (its developer guide's page
 on encryption at rest). Other members are kept under their own names."""
 
+CONTEXT_PATHS = (
+    ("destinationEncryptionContext",),
+    ("encryptionContext",),
+    ("sourceEncryptionContext",),
+    ("constraints", "encryptionContextSubset"),
+    ("constraints", "encryptionContextEquals"),
+)
+"""Where a request says its encryption context: the destination's belongs to ReEncrypt's second key."""
+
 INSTANCE = "i-[0-9a-f]{8,17}"
 KEY_ARN = "arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
+
+
+JsonPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,25 +95,31 @@ class Dialect:
 
     Parameters
     ----------
-    text: the text of a JSON document's member, by path; NULL when there is none.
-    part: the JSON text of a member that is an object; NULL when there is none.
+    texts: the texts of a JSON document's members, by their paths; NULL where there is none.
+    parts: the JSON texts of members that are objects; NULL where there is none.
     pairs: a JSON object of texts as ``name=value`` in order of names, with commas between.
     distinct: the distinct values of a column but for ``''``, in order, with commas between.
     """
 
     name: str
-    text: Callable[[str, tuple[str, ...]], str]
-    part: Callable[[str, tuple[str, ...]], str]
+    texts: Callable[[str, Sequence[JsonPath]], Sequence[str]]
+    parts: Callable[[str, Sequence[JsonPath]], Sequence[str]]
     pairs: Callable[[str], str]
     distinct: Callable[[str], str]
 
 
-def _bracketed(path: tuple[str, ...], quote: str) -> str:
+def _bracketed(path: JsonPath, quote: str) -> str:
     return "$" + "".join(f"[{quote}{name}{quote}]" for name in path)
 
 
-def _dotted(path: tuple[str, ...]) -> str:
+def _dotted(path: JsonPath) -> str:
     return "$" + "".join(f'."{name}"' for name in path)
+
+
+def _listed(function: str, doc: str, paths: Sequence[JsonPath]) -> list[str]:
+    """One call for all paths, which DuckDB makes once: each call would keep a parser's memory of its own."""
+    listed = ", ".join(f"'{_dotted(path)}'" for path in paths)
+    return [f"{function}({doc}, [{listed}])[{number}]" for number in range(1, len(paths) + 1)]
 
 
 def _pairs(pairs: str) -> str:
@@ -110,8 +128,8 @@ def _pairs(pairs: str) -> str:
 
 DUCKDB = Dialect(
     name="duckdb",
-    text=lambda doc, path: f"json_extract_string({doc}, '{_dotted(path)}')",
-    part=lambda doc, path: f"CAST(json_extract({doc}, '{_dotted(path)}') AS VARCHAR)",
+    texts=lambda doc, paths: _listed("json_extract_string", doc, paths),
+    parts=lambda doc, paths: [f"CAST({found} AS VARCHAR)" for found in _listed("json_extract", doc, paths)],
     pairs=lambda doc: (
         f"array_to_string(list_transform(list_sort(map_entries(CAST(CAST({doc} AS JSON) AS MAP(VARCHAR, VARCHAR)))), "
         "lambda e: concat(e.key, '=', e.value)), ',')"
@@ -121,15 +139,15 @@ DUCKDB = Dialect(
 )
 TRINO = Dialect(
     name="trino",
-    text=lambda doc, path: f"json_extract_scalar({doc}, '{_bracketed(path, chr(34))}')",
-    part=lambda doc, path: f"json_format(json_extract({doc}, '{_bracketed(path, chr(34))}'))",
+    texts=lambda doc, paths: [f"json_extract_scalar({doc}, '{_bracketed(path, chr(34))}')" for path in paths],
+    parts=lambda doc, paths: [f"json_format(json_extract({doc}, '{_bracketed(path, chr(34))}'))" for path in paths],
     pairs=lambda doc: _pairs(f"TRY(CAST(json_parse({doc}) AS MAP(VARCHAR, VARCHAR)))"),
     distinct=lambda column: f"array_join(array_sort(array_agg(DISTINCT nullif({column}, ''))), ',')",
 )
 SPARK = Dialect(
     name="spark",
-    text=lambda doc, path: f'get_json_object({doc}, "{_bracketed(path, chr(39))}")',
-    part=lambda doc, path: f'get_json_object({doc}, "{_bracketed(path, chr(39))}")',
+    texts=lambda doc, paths: [f'get_json_object({doc}, "{_bracketed(path, chr(39))}")' for path in paths],
+    parts=lambda doc, paths: [f'get_json_object({doc}, "{_bracketed(path, chr(39))}")' for path in paths],
     pairs=lambda doc: _pairs(f"from_json({doc}, 'map<string,string>')"),
     distinct=lambda column: f"array_join(array_sort(collect_set(nullif({column}, ''))), ',')",
 )
@@ -239,22 +257,13 @@ ORDER BY uses DESC, principal, service, resource, kind"""
 
 def uses_ctes(question: Question, dialect: Dialect, records: str) -> str:
     """The common table expressions up to ``uses``: each call on the key in the window, once."""
-    text, part = dialect.text, dialect.part
-    parameters = "request_parameters"
-    key_id, source_key, destination_key = (
-        _or_empty(text(parameters, (name,))) for name in ("keyId", "sourceKeyId", "destinationKeyId")
-    )
-    contexts = _first(
-        f"CASE WHEN {_is_key(question.key, 'destination_key')} "
-        f"THEN {part(parameters, ('destinationEncryptionContext',))} END",
-        part(parameters, ("encryptionContext",)),
-        part(parameters, ("sourceEncryptionContext",)),
-        part(parameters, ("constraints", "encryptionContextSubset")),
-        part(parameters, ("constraints", "encryptionContextEquals")),
-        empty="{}",
-        last="'{}'",
-    )
-    known = [text("context", (name,)) for name, _ in CONTEXT_NAMES]
+    texts, parameters = dialect.texts, "request_parameters"
+    asked = texts(parameters, [("keyId",), ("sourceKeyId",), ("destinationKeyId",)])
+    key_id, source_key, destination_key = (_or_empty(text) for text in asked)
+    destination, *others = dialect.parts(parameters, CONTEXT_PATHS)
+    to_us = f"CASE WHEN {_is_key(question.key, 'destination_key')} THEN {destination} END"
+    contexts = _first(to_us, *others, empty="{}", last="'{}'")
+    known = texts("context", [(name,) for name, _ in CONTEXT_NAMES])
     by_context = " ".join(
         f"WHEN {column} <> '' THEN '{service}'" for column, (_, service) in zip(known, CONTEXT_NAMES, strict=True)
     )
@@ -290,7 +299,7 @@ read AS (
             f"regexp_extract(issued_to, '{INSTANCE}', 0)",
             _infrastructure("identity_arn"),
             _infrastructure("principal_id"),
-            _infrastructure(text(parameters, ("granteePrincipal",))),
+            _infrastructure(*texts(parameters, [("granteePrincipal",)])),
         )
     } AS instance,
     CASE WHEN event_name IN ({_list(REFUSED_ACTIONS)}) THEN 1 ELSE 0 END AS dependent,

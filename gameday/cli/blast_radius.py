@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
-from gameday.aws.session import Session
 from gameday.blastradius import (
     Embedded,
     Engine,
@@ -30,10 +30,11 @@ from gameday.blastradius import (
     is_alias,
 )
 from gameday.cli.blast_radius_draw import DRAWN
-from gameday.cli.target_options import read_target
 from gameday.errors import Refused
 from gameday.sdk import parse_duration
-from gameday.target import open_target
+
+if TYPE_CHECKING:
+    from gameday.aws.session import Session
 
 PARTIAL, INCOMPLETE = 3, 4
 
@@ -112,6 +113,9 @@ def _session(asked: Asked, open_: ExitStack) -> Session | None:
                 more = f"; to read only some logs there is --only-{name}" if name != "profile" else ""
                 raise click.UsageError(f"--{name} belongs to --target aws{more}")
         return None
+    from gameday.cli.target_options import read_target  # all of AWS' client comes with them
+    from gameday.target import open_target
+
     choice = read_target(asked.target, asked.account, asked.region, asked.profile, "brisk")
     if choice.kind == "embedded":
         raise click.UsageError("an embedded lab has no past: name one that is up with --target lab=URL")

@@ -254,7 +254,7 @@ def _remembering(dispatcher: type[Any]) -> type[Any]:
     """Moto lists 175 packages from disk on every request; remember what it found."""
     known: dict[str | None, Any] = {}
 
-    class Remembering(dispatcher):  # type: ignore[misc]
+    class Remembering(dispatcher):  # type: ignore[misc]  # moto is untyped
         def get_backend_for_host(self, host: str | None) -> Any:
             if host not in known:
                 known[host] = super().get_backend_for_host(host)

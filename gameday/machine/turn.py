@@ -43,7 +43,7 @@ class Turn:
 
     def ending(self, **changes: object) -> None:
         """Note something that bears on the verdict."""
-        ending: Ending = replace(self.run.ending, **changes)  # type: ignore[arg-type]
+        ending: Ending = replace(self.run.ending, **changes)  # type: ignore[arg-type]  # as in step()
         self.run = replace(self.run, ending=ending)
 
     def fail(self, why: str, inconclusive: bool = False) -> None:

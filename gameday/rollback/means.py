@@ -120,7 +120,7 @@ class Means(threading.Thread):
         assert self.aws is not None
         with suppress(Exception):  # a prefix that is no service's name; then the first call makes its client
             self.aws.client(service)  # type: ignore[call-overload]  # any of them, by its name
-            self.aws.changing(service)  # type: ignore[call-overload]
+            self.aws.changing(service)  # type: ignore[call-overload]  # as above
 
     def _keep_warm(self) -> None:
         for order in tuple(self._guarded.values()):

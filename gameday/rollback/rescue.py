@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from math import inf
 
 from gameday.journal import Journal
@@ -86,7 +87,7 @@ class Rescue:
             return
         self._claim = Claim(journal, self._errand.run)
         for step in tuple(self._again):
-            self._scribe.reopen(step, lambda step=step: self._again.discard(step))  # type: ignore[misc]
+            self._scribe.reopen(step, partial(self._again.discard, step))
         threading.Thread(target=self._watch_for_abandon, name="abandon", daemon=True).start()
 
     def _let_rehearsals_land(self) -> None:

@@ -18,7 +18,7 @@ class Numbers:
     """What the daemon counts; a test holds docs/scheduling.md to it."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client left it out
         self.registry = CollectorRegistry()
 
         def gauge(name: str, about: str, *labels: str) -> Gauge:

@@ -136,7 +136,7 @@ class S3Object(StageStep):
         demand(answer, f"bucket {self.bucket} could not be made", "bucket names are shared by all accounts")
         with aws.answering() as answer:
             labels = [{"Key": name, "Value": value} for name, value in tags(aws).items()]
-            s3.put_bucket_tagging(Bucket=self.bucket, Tagging={"TagSet": labels})  # type: ignore[typeddict-item]
+            s3.put_bucket_tagging(Bucket=self.bucket, Tagging={"TagSet": labels})  # type: ignore[typeddict-item]  # a dict as it is
             s3.put_public_access_block(
                 Bucket=self.bucket,
                 PublicAccessBlockConfiguration={
