@@ -217,7 +217,12 @@ class Control(threading.Thread):
         self._hands = StepHands(plan.steps, inject_as, undoers(target), self._answered, self._clock)
         look_as = target.session.but(fence=lambda: self._state.may_look(self._clock()))
         self._looks = Looks(plan.probes, plan.identities, look_as, self._post, self._clock)
-        self._onlookers = Onlookers(target.session, plan.steps, lambda: self._state, self._post, self._clock)
+        state, journal = lambda: self._state, self._job.journal
+
+        def over(run: str) -> bool:
+            return journal.run(run).finished_at is not None
+
+        self._onlookers = Onlookers(target.session, plan.steps, state, over, self._post, self._clock)
         self._onlookers.start()
         self._keeper.limit(plan.spec.timing)
         for listener in plan.listeners:

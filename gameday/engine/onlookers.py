@@ -6,10 +6,12 @@ They look gently, they hold up nothing, and what they cannot see they say.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
+from gameday.errors import JournalError
 from gameday.machine import Run, Stage
 from gameday.machine.inputs import OthersSeen, OthersWatching
 from gameday.machine.state import Armed, Readiness
@@ -17,6 +19,8 @@ from gameday.rollback.hands import Clock, Post
 from gameday.sdk import AWS, Drifted, Restored, Step, StillOurs, TrailRecord
 
 log = logging.getLogger(__name__)
+
+_RUN = re.compile(r"\bgameday/([0-9a-z-]+)")
 
 EVERY = 2.0
 """Seconds between two looks, each of one resource in turn: LookupEvents allows an account two requests a second, and
@@ -33,6 +37,8 @@ class Onlookers(threading.Thread):
     aws: the run's session; nothing is changed with it.
     steps: the undo steps by id.
     state: gives the run as it stands.
+    over: whether a run of that id is over: it had the resource before this one, and its calls are no news; raises
+        JournalError when it is not known.
     post: takes what was seen.
     clock: the run's steady clock.
     """
@@ -42,12 +48,13 @@ class Onlookers(threading.Thread):
         aws: AWS,
         steps: Mapping[str, Step],
         state: Callable[[], Run],
+        over: Callable[[str], bool],
         post: Post,
         clock: Clock,
     ) -> None:
         super().__init__(name="onlookers", daemon=True)
         self._aws, self._steps, self._state = aws, steps, state
-        self._post, self._clock = post, clock
+        self._over_before, self._post, self._clock = over, post, clock
         self._over = threading.Event()
         self._began = datetime.now(UTC).timestamp() - clock()
         self._watching: bool | None = None
@@ -88,7 +95,7 @@ class Onlookers(threading.Thread):
             self._say(ok=True)
             for record in foreign(records, self._aws.run):
                 changed = record.time.timestamp() - self._began
-                if changed < 0:  # records carry whole seconds: this may be from before the run
+                if changed < 0 or self._of_earlier(record):  # records carry whole seconds
                     continue
                 seen = OthersSeen(self._clock(), resource, record.principal, record.name, changed, "CloudTrail")
                 self._post(seen)
@@ -96,6 +103,14 @@ class Onlookers(threading.Thread):
             self._say(ok=False, why=f"cloudtrail:LookupEvents was refused ({answer.code or answer.cause})")
         else:  # throttled or silent: it may come back
             self._pause = min(self._pause * 2, SLOWEST)
+
+    def _of_earlier(self, record: TrailRecord) -> bool:
+        """Whether a run made it that gave the resource back before this one took it, maybe within one second."""
+        named = _RUN.search(record.user_agent)
+        try:
+            return named is not None and self._over_before(named[1])
+        except JournalError:  # then it is told: rather once too often
+            return False
 
     def _say(self, *, ok: bool, why: str = "") -> None:
         if self._watching is not ok:

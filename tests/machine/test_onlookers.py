@@ -14,6 +14,7 @@ import pytest
 
 from gameday.engine import onlookers
 from gameday.engine.onlookers import Onlookers
+from gameday.errors import JournalError
 from gameday.machine import Run, Stage
 from gameday.machine.inputs import Injected, Input, OthersSeen, OthersWatching
 from gameday.sdk import (
@@ -88,6 +89,12 @@ def in_fault() -> Run:
     return replace(play.state, steps=steps, spec=spec)
 
 
+def over(run: str) -> bool:
+    if run == "beef0001":
+        return True
+    raise JournalError(f"no run begins with {run}")
+
+
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Input]]:
     """Let them look for a while; what they posted."""
@@ -104,7 +111,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Input]]:
                 enough.set()
             return run or in_fault()
 
-        watching = Onlookers(cast(AWS, trail), {"key": Asked()}, state, posted.append, lambda: 3.0)
+        watching = Onlookers(cast(AWS, trail), {"key": Asked()}, state, over, posted.append, lambda: 3.0)
         watching.start()
         assert enough.wait(10)
         watching.stop()
@@ -131,10 +138,15 @@ def test_a_change_that_does_not_carry_the_runs_name_is_someone_elses(look: Calla
     assert (first.who, first.source) == ("arn:aws:iam::123456789012:role/ops", "CloudTrail")
 
 
+def test_another_run_that_is_not_known_to_be_over_is_someone_else(look: Callable[..., list[Input]]) -> None:
+    assert seen(look(Trail(record(userAgent="Boto3/1.40 gameday/beef0002")), StillOurs())) == {"DisableKey"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"userAgent": "Boto3/1.40 gameday/7f3a9c12"},
+        {"userAgent": "Boto3/1.40 gameday/beef0001"},
         {"errorCode": "AccessDenied"},
         {"readOnly": True, "eventName": "DescribeKey"},
         {"eventName": "CreateGrant"},
