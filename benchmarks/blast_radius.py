@@ -43,7 +43,8 @@ DUCKDB = """
 import json, sys, pathlib, duckdb
 from datetime import datetime, UTC
 from gameday.blastradius import KeyName, Question, Window
-from gameday.blastradius._sql import DUCKDB, ROW_COLUMNS, rows_sql
+from gameday.blastradius._dialects import DUCKDB
+from gameday.blastradius._sql import rows_sql
 files = sorted(pathlib.Path(sys.argv[1]).rglob("*.gz"))
 good = [str(p) for p in files if "Digest" not in str(p) and "again" not in p.name]
 record = ("STRUCT(eventID VARCHAR, sharedEventID VARCHAR, requestID VARCHAR, eventTime VARCHAR, eventSource VARCHAR, "

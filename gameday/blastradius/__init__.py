@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from gameday.blastradius._athena import Athena, Table, table_ddl
     from gameday.blastradius._embedded import Embedded
     from gameday.blastradius._files import FolderSource
+    from gameday.blastradius._known import REFUSALS, REFUSED_ACTIONS
     from gameday.blastradius._question import KeyName, Question, Window, is_alias
     from gameday.blastradius._resolve import resolve_key
     from gameday.blastradius._s3 import BucketSource
     from gameday.blastradius._source import Engine, Hits, Progress, Source, Watch, new_hits
     from gameday.blastradius._spark import Spark
-    from gameday.blastradius._sql import REFUSALS, REFUSED_ACTIONS
     from gameday.blastradius._words import coverage_sentences
 else:
     _HOMES = {

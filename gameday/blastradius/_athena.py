@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gameday.blastradius._answer import Answer, Coverage
+from gameday.blastradius._dialects import ATHENA_RECORDS, TRINO
 from gameday.blastradius._embedded import answer_of
 from gameday.blastradius._files import Seen
 from gameday.blastradius._layout import Wanted
 from gameday.blastradius._question import Question
 from gameday.blastradius._source import Progress, Watch
-from gameday.blastradius._sql import ATHENA_RECORDS, TRINO, rows_sql, uses_sql
+from gameday.blastradius._sql import rows_sql, uses_sql
 from gameday.errors import Refused
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.blastradius._answer import Answer, Coverage, Kind, Row, Totals, Use
+from gameday.blastradius._dialects import DUCKDB
 from gameday.blastradius._flat import COLUMNS
 from gameday.blastradius._question import Question
 from gameday.blastradius._source import Source, Watch, new_hits
-from gameday.blastradius._sql import DUCKDB, ROW_COLUMNS, USE_COLUMNS, rows_sql, uses_sql
+from gameday.blastradius._sql import ROW_COLUMNS, USE_COLUMNS, rows_sql, uses_sql
 
 if TYPE_CHECKING:
     import duckdb

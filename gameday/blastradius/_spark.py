@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gameday.blastradius._answer import Answer, Coverage
+from gameday.blastradius._dialects import SPARK, spark_hits, spark_records
 from gameday.blastradius._embedded import answer_of
 from gameday.blastradius._files import FolderSource, Seen, needles_of
 from gameday.blastradius._pool import Found
 from gameday.blastradius._question import Question
 from gameday.blastradius._source import Progress, Watch
-from gameday.blastradius._sql import SPARK, rows_sql, spark_hits, spark_records, uses_sql
+from gameday.blastradius._sql import rows_sql, uses_sql
 from gameday.errors import Refused
 
 if TYPE_CHECKING:

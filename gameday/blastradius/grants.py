@@ -6,8 +6,8 @@ import re
 import time
 
 from gameday.aws.session import Session
+from gameday.blastradius._known import CONTEXT_NAMES, INSTANCE
 from gameday.blastradius._question import KeyName
-from gameday.blastradius._sql import CONTEXT_NAMES, INSTANCE
 from gameday.blastradius.listing import Item, Listing
 from gameday.sdk import Dependent
 

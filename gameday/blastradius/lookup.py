@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from gameday.aws.session import Session
 from gameday.blastradius._answer import Coverage
+from gameday.blastradius._known import REFUSALS
 from gameday.blastradius._question import KeyName, Question, Window
 from gameday.blastradius._source import Hits, Progress, Watch
-from gameday.blastradius._sql import REFUSALS
 from gameday.sdk import Cause, TrailRecord
 
 if TYPE_CHECKING:

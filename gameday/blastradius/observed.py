@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gameday.blastradius._answer import Kind, Use
-from gameday.blastradius._sql import REFUSALS
+from gameday.blastradius._known import REFUSALS
 from gameday.blastradius.prediction import SHOWN, service_name
 from gameday.sdk import Dependent, Fate, Gap, Seen
 

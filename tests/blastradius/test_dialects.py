@@ -12,8 +12,9 @@ import sqlglot
 
 from gameday.blastradius import Embedded, Question
 from gameday.blastradius._athena import _STRUCT
+from gameday.blastradius._dialects import ATHENA_RECORDS, DUCKDB, SPARK, TRINO, spark_records
 from gameday.blastradius._embedded import answer_of
-from gameday.blastradius._sql import ATHENA_RECORDS, DUCKDB, SPARK, TRINO, rows_sql, spark_records, uses_sql
+from gameday.blastradius._sql import rows_sql, uses_sql
 from tests.blastradius.corpus import records, told
 from tests.blastradius.shapes import KEY, QUESTION, Given
 

@@ -10,8 +10,9 @@ import sys
 
 from tests.mutations import Mutation, main
 
-SQL, SCAN, FLAT = (f"gameday/blastradius/_{name}.py" for name in ("sql", "scan", "flat"))
-LAYOUT, OBSERVED, LOOKUP = (f"gameday/blastradius/{name}.py" for name in ("_layout", "observed", "lookup"))
+ROOM = "gameday/blastradius"
+SQL, KNOWN, DIALECTS, SCAN, FLAT = (f"{ROOM}/_{name}.py" for name in ("sql", "known", "dialects", "scan", "flat"))
+LAYOUT, OBSERVED, LOOKUP = (f"{ROOM}/{name}.py" for name in ("_layout", "observed", "lookup"))
 
 
 def trap(name: str, file: str, old: str, new: str, test: str) -> Mutation:
@@ -39,17 +40,17 @@ TRAPS = (
     trap("a longer key id is another key", SQL, "LIKE '%,{arn},%'", "LIKE '%,{arn}%'",
          "definition.py::test_a_longer_key_id_is_another_key"),
     trap("ReEncrypt is about the context of this key", SQL,
-         "f\"CASE WHEN {_is_key(question.key, 'destination_key')} \"", 'f"CASE WHEN 1 = 0 "',
+         "CASE WHEN {_is_key(question.key, 'destination_key')} THEN", "CASE WHEN 1 = 0 THEN",
          "definition.py::test_re_encryption_is_about_the_context_of_this_key"),
-    trap("a grant's constraints name the resource (subset)", SQL,
-         '        part(parameters, ("constraints", "encryptionContextSubset")),\n', "",
+    trap("a grant's constraints name the resource (subset)", KNOWN,
+         '    ("constraints", "encryptionContextSubset"),\n', "",
          "definition.py::test_a_grant_is_about_what_its_constraints_name"),
-    trap("a grant's constraints name the resource (equals)", SQL,
-         '        part(parameters, ("constraints", "encryptionContextEquals")),\n', "",
+    trap("a grant's constraints name the resource (equals)", KNOWN,
+         '    ("constraints", "encryptionContextEquals"),\n', "",
          "definition.py::test_a_grant_is_about_what_its_constraints_name"),
     trap("an unknown context is kept under its own name", SQL, "\"nullif(instance, '')\", \"context_pairs\")",
          "\"nullif(instance, '')\")", "definition.py::test_what_is_unknown_is_kept_under_its_own_name"),
-    trap("a context's name holds colons, which are no path", SQL,
+    trap("a context's name holds colons, which are no path", DIALECTS,
          """return "$" + "".join(f'."{name}"' for name in path)""", """return "$." + ".".join(path).replace(":", ".")""",
          "definition.py::test_the_encryption_context_names_the_resource"),
     trap("the instance stands in credentialsIssuedTo", SQL, "f\"regexp_extract(issued_to, '{INSTANCE}', 0)\",", "",
@@ -81,7 +82,7 @@ TRAPS = (
          "definition.py::test_a_record_without_a_time_is_counted_and_in_no_window"),
     trap("gameday's own calls are kept apart, by a word of the agent", SQL, "LIKE '% gameday/%'", "LIKE '%gameday/%'",
          "definition.py::test_gamedays_own_calls_are_kept_apart"),
-    trap("resources is an array of structs in Athena", SQL, "array_join(transform(resources, r -> r.arn), ',')",
+    trap("resources is an array of structs in Athena", DIALECTS, "array_join(transform(resources, r -> r.arn), ',')",
          "json_format(CAST(resources AS JSON))", "dialects.py::test_the_text_for_a_cluster_says_the_same"),
     trap("a gzip file has several members", SCAN, "reader, length = isal_zlib._GzipReader(data), 0",
          'reader, length = __import__("io").BytesIO(isal_zlib.decompress(data, 31)), 0',

@@ -1,67 +1,108 @@
-"""Every playbook that ships, as a process of its own on a lab that is up: exit code 0, and the account as it was."""
+"""Every playbook that ships, as a process of its own on a lab of its own: its exit code, and the account as it was.
+
+A game day is mostly waited for, so some go on side by side, and each test waits for the end of its own.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import boto3
 import pytest
+from aws_rig import INSTANT, REGION
 
-from gameday.lab import LabControl
+from gameday.lab import LabControl, start
 from tests.deep import account
 
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
-SHIPPED = [(path.stem, ()) for path in sorted(PLAYBOOKS.glob("*.yaml"))]
+AT_ONCE = 4
 
 
-@pytest.mark.parametrize(("name", "more"), [*SHIPPED, ("public-access", ("--var", "how=policy"))])
-def test_it_passes_and_leaves_nothing(
-    lab: LabControl, client: Callable[[str], Any], tmp_path: Path, name: str, more: tuple[str, ...]
-) -> None:
-    text = (PLAYBOOKS / f"{name}.yaml").read_text()
-    quick = tmp_path / f"{name}.yaml"
-    quick.write_text(text.replace("hold: 5s", "hold: 0s").replace("every: 1s", "every: 50ms"))
+@dataclass(frozen=True)
+class GameDay:
+    """A shipped playbook, made quick by replacing some of its text; with a knob turned off the lab misbehaves."""
 
-    def gameday(*words: str) -> None:
-        command = [Path(sys.executable).with_name("gameday"), *words, str(quick), "--target", f"lab={lab.url}", *more]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert said.returncode == 0, said.stderr
+    name: str
+    more: tuple[str, ...] = ()
+    knob: str = ""
+    quick: tuple[tuple[str, str], ...] = (("hold: 5s", "hold: 0s"), ("every: 1s", "every: 50ms"))
+    ends_with: int = field(default=0, kw_only=True)
 
-    gameday("stage")
-    before = account(client)
-    assert "alias/MyKMSKey" in before, "the account is looked at, and staged"
-    gameday("run", "--journal", str(tmp_path / "j.db"))
-    assert account(client) == before
+    def __str__(self) -> str:
+        return "-".join(filter(None, (self.name, *self.more[1:], self.knob)))
+
+    def tell(self, place: Path) -> None:
+        """Stage it, run it, and look whether all is as it was."""
+        text = (PLAYBOOKS / f"{self.name}.yaml").read_text()
+        for slow, quick in self.quick:
+            text = text.replace(slow, quick)
+        place.mkdir(parents=True)
+        (place / "playbook.yaml").write_text(text)
+        with start("instant") as lab:
+            lab.control.knobs(**INSTANT)
+            session = boto3.Session("test", "test", region_name=REGION)  # no two threads may share one
+            client = partial(session.client, endpoint_url=lab.control.url)
+            self._gameday(lab.control, place, "stage", ends_with=0)
+            before = account(client)
+            assert "alias/MyKMSKey" in before, "the account is looked at, and staged"
+            if self.knob:
+                lab.control.knobs(**{self.knob: False})
+            said = self._gameday(lab.control, place, "run", "--journal", str(place / "j.db"), ends_with=self.ends_with)
+            assert "rollback complete" in said or not self.knob, said
+            assert account(client) == before
+
+    def _gameday(self, lab: LabControl, place: Path, *words: str, ends_with: int) -> str:
+        command = [str(Path(sys.executable).with_name("gameday")), *words, str(place / "playbook.yaml")]
+        command += ["--target", f"lab={lab.url}", *self.more]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        assert said.returncode == ends_with, said.stdout + said.stderr
+        return said.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "knob"),
-    [
-        ("killswitch", "enforce_key"),
-        ("spare-volume", "enforce_key"),
-        ("schedule-deletion", "enforce_key"),
-        ("revoke-by-policy", "enforce_policies"),
-        ("revoke-by-iam", "enforce_policies"),
-    ],
-)
+SOON = (("every: 1s", "every: 50ms"), ("60s", "1s"), ("within: 3m", "within: 1s"))
+NO_RECORD = (*SOON, ("evidence_within: 20m", "evidence_within: 1s"))  # what never was leaves none
+PASS = [
+    *(GameDay(path.stem) for path in sorted(PLAYBOOKS.glob("*.yaml"))),
+    GameDay("public-access", ("--var", "how=policy")),
+]
+FAIL = [
+    GameDay("killswitch", (), "enforce_key", NO_RECORD, ends_with=1),
+    GameDay("spare-volume", (), "enforce_key", NO_RECORD, ends_with=1),
+    GameDay("schedule-deletion", (), "enforce_key", NO_RECORD, ends_with=1),
+    GameDay("revoke-by-policy", (), "enforce_policies", NO_RECORD, ends_with=1),
+    GameDay("revoke-by-iam", (), "enforce_policies", NO_RECORD, ends_with=1),
+]
+
+
+@pytest.fixture(scope="module")
+def told(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[GameDay, Future[None]]]:
+    """The game days that were selected."""
+    called = (getattr(item, "callspec", None) for item in request.session.items)
+    wanted = [spec.params["game_day"] for spec in called if spec is not None and "game_day" in spec.params]
+    place = tmp_path_factory.mktemp("game-days")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {game_day: pool.submit(game_day.tell, place / str(game_day)) for game_day in wanted}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("game_day", PASS, ids=str)
+def test_it_passes_and_leaves_nothing(told: dict[GameDay, Future[None]], game_day: GameDay) -> None:
+    told[game_day].result()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("game_day", FAIL, ids=str)
 def test_where_aws_does_not_do_what_is_expected_it_fails_and_puts_back(
-    lab: LabControl, client: Callable[[str], Any], tmp_path: Path, name: str, knob: str
+    told: dict[GameDay, Future[None]], game_day: GameDay
 ) -> None:
     """The other playbooks' failures: tests/probes/test_access_playbooks.py and tests/e2e_volume."""
-    quick = tmp_path / f"{name}.yaml"
-    text = (PLAYBOOKS / f"{name}.yaml").read_text()
-    text = text.replace("every: 1s", "every: 50ms").replace("60s", "1s").replace("within: 3m", "within: 1s")
-    quick.write_text(text.replace("evidence_within: 20m", "evidence_within: 1s"))  # what never was leaves no record
-    words = [str(quick), "--target", f"lab={lab.url}"]
-    command = Path(sys.executable).with_name("gameday")
-    subprocess.run([command, "stage", *words], capture_output=True, check=True, timeout=60)
-    before = account(client)
-    lab.knobs(**{knob: False})
-    ended = [command, "run", *words, "--journal", str(tmp_path / "j.db")]
-    said = subprocess.run(ended, capture_output=True, text=True, timeout=100)
-    assert said.returncode == 1, said.stdout + said.stderr
-    assert "rollback complete" in said.stdout
-    assert account(client) == before
+    told[game_day].result()
