@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
+from gameday.engine.executor import Equipment, Executor
 from gameday.engine.job import Job, Target, undoers
 from gameday.engine.looks import Looks
 from gameday.engine.onlookers import Onlookers
@@ -20,33 +21,8 @@ from gameday.engine.stream import Stream
 from gameday.errors import GamedayError
 from gameday.journal import Owner
 from gameday.machine import Run, Stage, handle, wake_at
-from gameday.machine.commands import (
-    Cancel,
-    CloseStep,
-    Command,
-    Emit,
-    Finish,
-    Intend,
-    RecordInjected,
-    ReleaseHold,
-    Reopen,
-    Sample,
-    StandDown,
-    StepCommand,
-    TakeHold,
-)
-from gameday.machine.inputs import (
-    ArmRefused,
-    Held,
-    Input,
-    Intended,
-    Prepared,
-    PrepareFailed,
-    Rehearsed,
-    Signalled,
-    SurroundingsFailed,
-    Tick,
-)
+from gameday.machine.commands import Finish
+from gameday.machine.inputs import Input, Prepared, PrepareFailed, Signalled, SurroundingsFailed, Tick
 from gameday.machine.way_back import ROLLING_BACK
 from gameday.rollback.clock import steady
 from gameday.rollback.driver import roll_back
@@ -61,7 +37,6 @@ from gameday.sdk import (
     RunStarted,
     Switch,
     Verdict,
-    WatchdogArmed,
     WatchdogLost,
 )
 
@@ -99,13 +74,12 @@ class Control(threading.Thread):
         self._keeper = Keeper(job.run, job.journal, self._writer, job.watchdog, self._gave_way)
         self._stream = Stream(job.run, self._writer.event, job.exporters)
         self._target: Target | None = None
-        self._plan: Plan | None = None
-        self._hands: StepHands | None = None
-        self._looks: Looks | None = None
+        self._executor = Executor(
+            job, self._owner, self._writer, self._keeper, self._stream, lambda: self._state, self._post, self._clock
+        )
         self._heart = Heart(job.journal, job.run, self._post, self._clock)
         self._onlookers: Onlookers | None = None
         self._heard_of = 0.0
-        self._armed = False
 
     def signalled(self, name: str) -> None:
         """Tell the run of a signal; called from the main thread."""
@@ -180,7 +154,10 @@ class Control(threading.Thread):
         if self._state.stage in ROLLING_BACK and before not in ROLLING_BACK:
             self._keeper.rolling_back()
         for command in commands:
-            self._carry_out(command)
+            if isinstance(command, Finish):
+                self.exit_code = command.exit_code
+            else:
+                self._executor.carry_out(command)
 
     def _lose_patience(self) -> None:
         """Preflight may take as long as it gets on; one that hangs is left behind."""
@@ -199,7 +176,7 @@ class Control(threading.Thread):
             self._heard_of = self._clock()
             self._keeper.meet(target.facts, self._began, target.pipe)
             self._writer.write(lambda journal: journal.set_target(job.run, target.facts))
-            plan = self._plan = prepare(
+            plan = prepare(
                 job.playbook,
                 target,
                 journal=job.journal,
@@ -214,9 +191,10 @@ class Control(threading.Thread):
 
     def _ready(self, target: Target, plan: Plan) -> None:
         inject_as = target.session.but(fence=self._may_inject)
-        self._hands = StepHands(plan.steps, inject_as, undoers(target), self._answered, self._clock)
+        hands = StepHands(plan.steps, inject_as, undoers(target), self._executor.answered, self._clock)
         look_as = target.session.but(fence=lambda: self._state.may_look(self._clock()))
-        self._looks = Looks(plan.probes, plan.identities, look_as, self._post, self._clock)
+        looks = Looks(plan.probes, plan.identities, look_as, self._post, self._clock)
+        self._executor.equipment = Equipment(plan, hands, looks)
         state, journal = lambda: self._state, self._job.journal
 
         def over(run: str) -> bool:
@@ -233,7 +211,8 @@ class Control(threading.Thread):
     def _may_inject(self) -> bool:
         """The fence: only in its stage, and never so late (a laptop slept) that a switch fires before max_fault."""
         state, now = self._state, datetime.now(UTC)
-        steps = self._plan.steps if self._plan is not None else {}
+        equipment = self._executor.equipment
+        steps = equipment.plan.steps if equipment is not None else {}
         for id_, armed in state.steps.items():
             switch = steps[id_]
             if isinstance(switch, Switch) and "captured_at" in armed.before:
@@ -241,90 +220,6 @@ class Control(threading.Thread):
                 if since.total_seconds() + state.spec.timing.max_fault >= switch.after:
                     return False
         return state.may_inject(self._clock())
-
-    def _answered(self, event: Input) -> None:
-        """What the hands say; a rehearsal is through when the watchdog's is, too."""
-        if not isinstance(event, Rehearsed) or self._plan is None:
-            self._post(event)
-            return
-
-        def done() -> None:
-            self._tell_armed()
-            self._post(Rehearsed(self._clock(), event.step))
-
-        def refused(why: str, sure: bool) -> None:
-            self._post(ArmRefused(self._clock(), event.step, why, certain=sure))
-
-        self._keeper.prove(self._plan.records[event.step], done, refused)
-
-    def _tell_armed(self) -> None:
-        watchdog = self._job.watchdog
-        if watchdog is not None and not self._armed:
-            self._armed = True
-            self._stream.emit(WatchdogArmed(at=self._clock(), pid=watchdog.pid, began=watchdog.owner.began))
-
-    def _carry_out(self, command: Command) -> None:
-        match command:
-            case Emit(event=RunFinished() as finished):
-                finished = self._goes_on(finished)
-                self._stream.emit(finished)
-                self._keeper.finish(finished)
-            case Emit():
-                self._stream.emit(command.event)
-            case Sample():
-                assert self._looks is not None
-                self._looks.start(command)
-            case Cancel():
-                assert self._looks is not None
-                self._looks.cancel(command.sample)
-            case ReleaseHold():
-                self._release(command.resource)
-            case StandDown():
-                self._keeper.stand_down()
-            case Finish():
-                self.exit_code = command.exit_code
-            case StepCommand():
-                self._for_step(command)
-            case _:
-                raise TypeError(f"nobody carries out {command}")
-
-    def _for_step(self, command: StepCommand) -> None:
-        run, step = self._job.run, command.step
-
-        def refused(why: str) -> None:
-            self._post(ArmRefused(self._clock(), step, why))
-
-        assert self._plan is not None and self._hands is not None
-        record = self._plan.records[step]
-        match command:
-            case TakeHold():
-                self._writer.write(
-                    lambda journal: journal.take_hold(run, self._owner, record.resource),
-                    lambda: self._post(Held(self._clock(), step)),
-                    refused,
-                )
-            case Intend():
-                intent = record.model_copy(update={"before": dict(command.before)})
-                self._keeper.intend(intent, lambda: self._post(Intended(self._clock(), step)), refused)
-            case RecordInjected():
-                self._keeper.injected(step, certain=command.certain)
-            case Reopen():
-                self._keeper.reopen(record.model_copy(update={"before": dict(self._state.steps[step].before)}))
-            case CloseStep():
-                self._keeper.close(command)
-            case _:
-                self._hands.carry_out(command)
-
-    def _release(self, resource: str) -> None:
-        self._writer.write(lambda journal: journal.release(self._job.run, resource))
-
-    def _goes_on(self, finished: RunFinished) -> RunFinished:
-        """Where the rollback is incomplete, say that the watchdog tries on."""
-        watchdog = self._job.watchdog
-        if finished.exit_code != 9 or watchdog is None or watchdog.gone:
-            return finished
-        story = f"{finished.story} The watchdog (process {watchdog.pid}) goes on trying; gameday status tells."
-        return finished.model_copy(update={"story": story})
 
     def _after_bug(self, bug: Exception) -> None:
         """Roll back without the machine's run part, which cannot be trusted any more, and only then say so."""
@@ -347,18 +242,18 @@ class Control(threading.Thread):
         log.critical("a bug in gameday: %s", "".join(traceback.format_exception(bug)))
         for reason in open_:
             log.critical("ROLLBACK INCOMPLETE: %s; finish it with: %s", reason, self._job.finish_with)
-        finished = self._goes_on(finished)
+        finished = self._executor.goes_on(finished)
         self._tell(finished)
         self._keeper.finish(finished)
 
     def _roll_back_after_bug(self) -> tuple[str, ...]:
         """Put back what is open; returns a sentence for each step that stays open."""
-        plan, target = self._plan, self._target
-        if plan is None or target is None:
+        equipment, target = self._executor.equipment, self._target
+        if equipment is None or target is None:
             return ()
-        if self._looks is not None:
-            for look in self._state.looks.values():
-                self._looks.cancel(look.sample)
+        plan = equipment.plan
+        for look in self._state.looks.values():
+            equipment.looks.cancel(look.sample)
         open_steps = self._state.open_steps
         self._state = replace(self._state, stage=Stage.ROLLBACK)  # closes the fence
         self._keeper.rolling_back()
@@ -375,7 +270,7 @@ class Control(threading.Thread):
         )
         if not state.open:  # else whoever finishes the rollback gives all back: a call may still be on its way
             for resource in {record.resource for record in plan.records.values()}:
-                self._release(resource)
+                self._executor.release(resource)
         return state.sentences()
 
     def _tell(self, event: AnyEvent) -> None:
