@@ -276,7 +276,7 @@ def a_journal_that_is_locked_when_a_human_rolls_back(scene: Scene) -> None:
     assert took < 40, f"it took {took:.1f} s"
     again = scene.command("rollback", run.id)
     assert again.returncode != 0, again
-    assert time.monotonic() - began - took < 10, again
+    assert time.monotonic() - began - took < 20, again
     lock.execute("ROLLBACK")
     lock.close()
     assert scene.command("rollback", run.id).returncode == 0
