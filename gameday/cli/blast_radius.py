@@ -10,15 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from gameday.blastradius import (
+    Coverage,
     Embedded,
     Engine,
     FolderSource,
@@ -79,6 +81,8 @@ def print_blast_radius(**options: object) -> None:
         engine = _engine(asked, session)
         with _watching() as watch:
             answer = engine.ask(question, watch)
+        if session is not None and asked.source != "lookup" and not watch.stopping.is_set():
+            answer = replace(answer, coverage=answer.coverage + _trails(asked, session))
     for text in DRAWN[asked.format_](answer, asked.limit):
         click.echo(text, nl=False)
     if watch.stopping.is_set():
@@ -161,13 +165,20 @@ def _of_aws(asked: Asked, session: Session) -> Engine:
         return Embedded(Lookup(sessions, budget=timedelta(days=1)))  # it is the reader who decides when to stop
     if asked.source.startswith("s3://"):
         from gameday.blastradius import BucketSource
-        from gameday.blastradius.trails import Trails
 
         files = BucketSource(asked.source, region=session.region, endpoint=session.endpoint, keys=session.current_keys)
-        return Embedded(files, Trails(session, asked.source.removeprefix("s3://").partition("/")[0]))
+        return Embedded(files)
     if asked.source == "athena":
         return _athena(asked, session)
     raise click.UsageError(f"--source {asked.source} is not there yet")
+
+
+def _trails(asked: Asked, session: Session) -> Coverage:
+    """What the trails that write the log files leave out of them."""
+    from gameday.blastradius.trails import Trails
+
+    place = urlsplit(asked.source if asked.source.startswith("s3://") else asked.logs or "")
+    return Trails(session, place.netloc if place.scheme in ("s3", "s3a") else "").told()
 
 
 def _histories(asked: Asked, session: Session) -> Iterator[Session]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from gameday.blastradius.trails import Trails
 from gameday.errors import Refused
 from gameday.lab import LabControl
 from tests.blastradius.corpus import lay_out, told
-from tests.blastradius.shapes import ACCOUNT, QUESTION, Given, put
+from tests.blastradius.shapes import ACCOUNT, ARN, QUESTION, Given, put
+from tests.processes import GAMEDAY
 
 
 @pytest.fixture
@@ -130,6 +133,34 @@ def test_a_trail_says_what_its_files_are_blind_to(
     )
     answer = Embedded(Given(), Trails(aws, "gameday-trail")).ask(QUESTION)
     assert any("leaves KMS out" in said for said in coverage_sentences(answer)) is excludes
+
+
+@pytest.mark.parametrize(
+    ("source", "trails"),
+    [
+        (("DIR",), {"gameday-trail", "gameday-other"}),
+        (("s3://gameday-trail",), {"gameday-trail"}),
+        (("athena", "--logs", "s3://gameday-other/AWSLogs/"), {"gameday-other"}),
+        (("lookup",), set()),
+    ],
+    ids=["folder", "bucket", "athena", "lookup"],
+)
+def test_the_command_tells_of_the_trails_behind_the_log_files(
+    source: tuple[str, ...], trails: set[str], client: Callable[..., Any], aws: Session, tmp_path: Path
+) -> None:
+    blind = {"ExcludeManagementEventSources": ["kms.amazonaws.com"], "IncludeManagementEvents": True}
+    for name in ("gameday-trail", "gameday-other"):
+        client("s3").create_bucket(Bucket=name)
+        client("cloudtrail").create_trail(Name=name, S3BucketName=name)
+        client("cloudtrail").put_event_selectors(TrailName=name, EventSelectors=[blind])
+    place, *more = source
+    command = [GAMEDAY, "blast-radius", ARN, "--source", str(tmp_path) if place == "DIR" else place, *more]
+    shown = subprocess.run(
+        [*command, "--target", f"lab={aws.endpoint}", "--format", "json"], capture_output=True, text=True, timeout=60
+    )
+    assert shown.returncode == 0, shown
+    coverage = json.loads(shown.stdout)["coverage"]
+    assert {trail["name"]: trail["excludes_kms"] for trail in coverage["trails"]} == dict.fromkeys(trails, True)
 
 
 def test_a_trail_that_may_not_be_asked_is_no_answer(client: Callable[..., Any], aws: Session, lab: LabControl) -> None:

@@ -14,6 +14,8 @@ import pytest
 from e2e_run import GAMEDAY, PATIENCE
 from e2e_scene import Scene, variables
 
+from tests.processes import eventually
+
 pytestmark = pytest.mark.timeout(60)
 COLOUR = re.compile(r"\x1b\[[0-9;]*[349][0-7](;[0-9;]*)?m")
 
@@ -89,9 +91,14 @@ def test_metrics_are_served_during_the_fault_and_left_as_a_textfile(scene: Scene
     run = scene.start(scene.world(), "--metrics-port", "0", "--metrics-textfile", str(left), gate=gate)
     run.wait("expectation_met", probe="read-clock", phase="fault")
     (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", run.errors)
-    metrics = urllib.request.urlopen(url, timeout=10).read().decode()
-    assert re.search(r'^gameday_fault_active\{playbook="killswitch"\} 1\.0$', metrics, re.M)
-    assert re.search(r'^gameday_probe_success\{.*probe="read-clock".*\} 0\.0$', metrics, re.M)
+
+    def served(sample: str) -> bool:
+        """Each listener has a thread of its own: what the JSON lines say already, the metrics say soon."""
+        page = urllib.request.urlopen(url, timeout=10).read().decode()
+        return re.search(f"^{sample}$", page, re.M) is not None
+
+    eventually(lambda: served(r'gameday_fault_active\{playbook="killswitch"\} 1\.0'), "the fault in the metrics")
+    eventually(lambda: served(r'gameday_probe_success\{.*probe="read-clock".*\} 0\.0'), "the failing probe in the metrics")
     gate.end_fault()
     run.wait("phase_entered", phase="recovery")
     gate.end_recovery()
