@@ -61,17 +61,21 @@ def rough(
     scene.lab.knobs(**knobs)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def stories(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories | None]:
-    """The stories that were selected, told from the session's beginning."""
-    called = (getattr(item, "callspec", None) for item in request.session.items)
+    """A file's stories that were selected, told from its first test on.
+
+    Not the session's: each of xdist's workers would tell them all, though a file's tests go to one of them.
+    """
+    items = (item for item in request.session.items if item.path == request.path)
+    called = (getattr(item, "callspec", None) for item in items)
     wanted = [spec.params["story"] for spec in called if spec is not None and "story" in spec.params]
     if not wanted:
         yield None
         return
     labs = request.getfixturevalue("labs")
     aws, board = request.getfixturevalue("calm_aws"), request.getfixturevalue("switchboard")
-    places = tmp_path_factory.mktemp("stories")  # the factory is not for several threads
+    places = tmp_path_factory.mktemp(request.path.stem)  # the factory is not for several threads
 
     def make(name: str) -> Scene:
         (places / name).mkdir()
