@@ -46,8 +46,8 @@ SLICE = {
     ("killswitch-with-switch", "watchdog"): ("written journal injected #2",),
 }
 MENDS = tuple(os.environ.get("GAMEDAY_CRASH_MENDS", "rollback,watchdog").split(","))
-SHARDS = 3
-"""Labs side by side: a crash is mostly waited for."""
+SHARDS = 6 // len(MENDS)
+"""Labs side by side, each for a part of the points: a crash is mostly waited for."""
 PATIENCE = 60.0
 """Seconds that a watchdog has: it waits out in earnest what a call without an answer may still do."""
 SWITCH = """
