@@ -94,7 +94,7 @@ class AssumedRole(Credentials):
         except (ClientError, BotoCoreError):
             if self._given is None or now >= self._until:
                 raise
-            self._renew_at = min(now + _RETRY, self._until)
+            self._renew_at = now + min(_RETRY, (self._until - now) / 2)  # a request on its way must not outlast them
             return
         # Half of a very short session is left for renewals that fail at first.
         self._renew_at = self._until - min(_MARGIN, (self._until - now) / 2)

@@ -20,6 +20,8 @@ Data = None | str | list["Data"] | dict[str, "Data"]
 _NULLS = frozenset({"", "~", "null"})
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_OPENED = re.compile(r"[\[{]")
+_BARE = re.compile(r"[\[{:, ]\$\{")
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -154,7 +156,8 @@ def _advice(text: str, mark: Mark) -> str:
     line = lines[mark.line - 1] if mark.line <= len(lines) else ""
     if "\t" in line[: mark.column]:
         return "; indent with spaces, not with tabs"
-    if re.search(r"[\[{].*[:,\[ ]\$\{", line):
+    opened = _OPENED.search(line)
+    if opened and _BARE.search(line, opened.start()):
         return '; inside {…} and […] a variable stands in quotes: "${name}"'
     return ""
 
