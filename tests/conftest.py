@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,13 @@ from tests import real_postgres
 
 # Hundreds of processes are started: with it, each would compile all of gameday anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(scope="module")
+def selected(request: pytest.FixtureRequest) -> Callable[[str], list[Any]]:
+    """The values of a parameter in the selected tests of the file, which one of xdist's workers has to itself."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    return lambda name: [call.params[name] for call in calls if call is not None and name in call.params]
 
 
 @pytest.fixture(scope="session")

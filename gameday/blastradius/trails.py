@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from gameday.aws.session import Session
 from gameday.blastradius._answer import Coverage, Trail
@@ -28,6 +29,12 @@ class Trails:
     session: Session
     bucket: str = ""
     seconds: float = 15.0
+
+    @classmethod
+    def behind(cls, session: Session, place: str) -> Trails:
+        """Those that write the log files in a place: a bucket's own (``s3://…``), or else all that the Region knows."""
+        where = urlsplit(place)
+        return cls(session, where.netloc if where.scheme in ("s3", "s3a") else "")
 
     def read(self, _question: Question, _hits: Hits, _watch: Watch) -> Coverage:
         """Ask; what may not be asked is a note, since the files themselves can still be read."""

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -177,8 +176,7 @@ def _trails(asked: Asked, session: Session) -> Coverage:
     """What the trails that write the log files leave out of them."""
     from gameday.blastradius.trails import Trails
 
-    place = urlsplit(asked.source if asked.source.startswith("s3://") else asked.logs or "")
-    return Trails(session, place.netloc if place.scheme in ("s3", "s3a") else "").told()
+    return Trails.behind(session, asked.source if asked.source.startswith("s3://") else asked.logs or "").told()
 
 
 def _histories(asked: Asked, session: Session) -> Iterator[Session]:

@@ -141,12 +141,10 @@ class Survey:
         source = self.settings.source
         if source == "lookup":
             return ()
+        aws, trails = self.aws, Trails.behind(self.aws, source)
         if source.startswith("s3://"):
-            aws = self.aws
-            bucket = source.removeprefix("s3://").partition("/")[0]
-            files = BucketSource(source, region=aws.region, endpoint=aws.endpoint, keys=aws.current_keys)
-            return (files, Trails(aws, bucket))
-        return (FolderSource(Path(source).expanduser()), Trails(self.aws))
+            return (BucketSource(source, region=aws.region, endpoint=aws.endpoint, keys=aws.current_keys), trails)
+        return (FolderSource(Path(source).expanduser()), trails)
 
     def predict(self, emit: Emit) -> Prediction:
         """Look back, and ask for grants and what the key protects."""

@@ -13,6 +13,7 @@ import yaml
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
 MAX_DEPTH = 50
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 
 Data = None | str | list["Data"] | dict[str, "Data"]
 """What pydantic is given: the text of each node, never YAML's idea of it (``10:30`` is not 630)."""
@@ -139,6 +140,8 @@ def compose(text: str, kind: str = "playbook") -> tuple[Node, list[Duplicate]]:
         return _Composer(text, kind).document()
     except yaml.MarkedYAMLError as error:
         mark = _mark(error.problem_mark or error.context_mark)
+        if "nesting depth" in str(error.problem):  # libyaml's own limit, met while it still looks for the first event
+            raise BrokenError(mark, _TOO_DEEP) from None
         where = f", {error.context}" if error.context else ""
         where += f" that begins on line {error.context_mark.line + 1}" if error.context and error.context_mark else ""
         raise BrokenError(mark, f"is not YAML: {error.problem}{where}{_advice(text, mark)}") from None
@@ -244,7 +247,7 @@ class _Composer:
         if self._total > MAX_NODES:
             raise BrokenError(mark, f"has more than {MAX_NODES:,} values once its aliases are written out")
         if len(self._open) + height > MAX_DEPTH:
-            raise BrokenError(mark, f"is nested more than {MAX_DEPTH} deep")
+            raise BrokenError(mark, _TOO_DEEP)
 
     def _end(self) -> None:
         node, anchor, _ = self._open.pop()

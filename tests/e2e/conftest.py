@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e_scene import Scene
@@ -62,14 +63,11 @@ def rough(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def stories(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories | None]:
-    """A file's stories that were selected, told from its first test on.
-
-    Not the session's: each of xdist's workers would tell them all, though a file's tests go to one of them.
-    """
-    items = (item for item in request.session.items if item.path == request.path)
-    called = (getattr(item, "callspec", None) for item in items)
-    wanted = [spec.params["story"] for spec in called if spec is not None and "story" in spec.params]
+def stories(
+    request: pytest.FixtureRequest, selected: Callable[[str], list[Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stories | None]:
+    """A file's stories, told from its first test on."""
+    wanted = selected("story")
     if not wanted:
         yield None
         return
