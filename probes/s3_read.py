@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gameday.sdk import AWS, Cause, Observation, Outcome, Probe, evenly
+from gameday.sdk import AWS, Cause, Observation, Outcome, Probe, evenly, s3_resources
 from probes import _plain
 
 _URL_LASTS = 60
@@ -67,6 +67,12 @@ class S3Read(Probe):
     def needs(self) -> tuple[str, ...]:
         """Listing goes with a prefix."""
         return tuple(action for action in self.permissions if self.prefix or action != "s3:ListBucket")
+
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The bucket, and the object or those under the prefix."""
+        if not action.startswith("s3:"):
+            return super().scope(action, aws)
+        return s3_resources(action, aws.partition, self.bucket, self.key or f"{self.prefix}*")
 
     def observe(self, aws: AWS) -> Observation:
         """GetObject and its body, for each object: ok when all came, else what S3 says of the first that did not."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from gameday.sdk import AWS, Answer, KeyId, Observation, Probe
+from gameday.sdk import AWS, Answer, KeyId, Observation, Probe, s3_resources
 
 _NAME = "s3.write"
 _BODY = b"written by gameday to see whether it can be; may be deleted\n"
@@ -33,6 +33,12 @@ class S3Write(Probe):
     """What it writes has the key `<prefix>s3.write`."""
     sse_kms_key: KeyId = ""
     """Encrypt with this key; without it, as the bucket's default encryption says."""
+
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The bucket, and what is written below the prefix."""
+        if not action.startswith("s3:"):
+            return super().scope(action, aws)
+        return s3_resources(action, aws.partition, self.bucket, f"{self.prefix}*")
 
     def observe(self, aws: AWS) -> Observation:
         """PutObject, then DeleteObject whatever came of it: what is told is how the write went."""

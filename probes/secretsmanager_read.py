@@ -27,6 +27,13 @@ class SecretsManagerRead(Probe):
     """Its name or ARN."""
     version_stage: str = "AWSCURRENT"
 
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The secret; to its name Secrets Manager adds six characters of its own."""
+        if not action.startswith("secretsmanager:"):
+            return super().scope(action, aws)
+        here = f"arn:{aws.partition}:secretsmanager:{aws.region}:{aws.account}:secret"
+        return (self.secret if self.secret.startswith("arn:") else f"{here}:{self.secret}-*",)
+
     def observe(self, aws: AWS) -> Observation:
         """GetSecretValue: ok when there was a value, else what Secrets Manager says."""
         with aws.answering() as answer:

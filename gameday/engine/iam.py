@@ -7,13 +7,13 @@ Service Authorization Reference; of those that parts here use, EC2's Describe*, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from pydantic import JsonValue
 
 from gameday.engine.plan import Plan
 from gameday.playbook import Playbook
-from gameday.sdk import AWS, Part, Ref, RefKind, Switch
+from gameday.sdk import AWS, Part, RefKind, Switch
 
 Policy = dict[str, JsonValue]
 Need = tuple[str, tuple[str, ...]]
@@ -133,68 +133,12 @@ class _Scope:
     def __init__(self, plan: Plan, aws: AWS, *, any_run: bool = False) -> None:
         self._aws, self._any_run = aws, any_run
         parts: tuple[Part, ...] = (*plan.faults, *plan.probes.values())
-        self._keys = tuple(sorted({arn for part in parts for arn in _refs(part, RefKind.KEY)}))
+        self._keys = tuple(sorted({arn for part in parts for arn in part.pinned(RefKind.KEY)}))
 
     def of(self, action: str, part: Part) -> tuple[str, ...]:
         """The ARNs, or ``*`` where IAM knows none for the action."""
-        service, _, name = action.partition(":")
-        if isinstance(part, Switch):
-            if name == "PassRole":
-                return (part.role,)
-            if self._any_run:  # what a run makes is named after it, and a policy is for the runs to come
-                return (re.sub(f"gameday-{self._aws.run}-.*", "gameday-*", part.resource),)
-            return (part.resource,)
-        find = {"kms": self._key, "s3": self._s3, "ec2": self._ec2, "iam": self._iam, "secretsmanager": self._secret}
-        return find[service](name, part) if service in find else ANYTHING
-
-    def _key(self, name: str, part: Part) -> tuple[str, ...]:
-        return _refs(part, RefKind.KEY) or self._keys or ANYTHING
-
-    def _s3(self, name: str, part: Part) -> tuple[str, ...]:
-        bucket = str(getattr(part, "bucket", ""))
-        if not bucket or "Account" in name:
-            return ANYTHING
-        arn = f"arn:{self._aws.partition}:s3:::{bucket}"
-        return (f"{arn}/{self._object(part)}",) if "Object" in name else (arn,)
-
-    @staticmethod
-    def _object(part: Part) -> str:
-        key = str(getattr(part, "key", ""))
-        return key or f"{getattr(part, 'prefix', '')}*"
-
-    def _ec2(self, name: str, part: Part) -> tuple[str, ...]:
-        if name.startswith("Describe"):
-            return ANYTHING
-        here = f"arn:{self._aws.partition}:ec2:{self._aws.region}"
-        instances = _refs(part, RefKind.INSTANCE)
-        volumes = _refs(part, RefKind.VOLUME)
-        if volumes:
-            return (*volumes, *instances)
-        if "Snapshot" in name or "Tags" in name:
-            return (f"{here}:{self._aws.account}:volume/*", f"{here}::snapshot/*", *instances)
-        if "Volume" in name:
-            return (f"{here}:{self._aws.account}:volume/*", f"{here}::snapshot/*", *instances)
-        return instances or ANYTHING
-
-    def _iam(self, name: str, part: Part) -> tuple[str, ...]:
-        principal = str(getattr(part, "principal", ""))
-        if not principal:
-            return ANYTHING
-        known = principal.startswith("arn:")
-        return (principal if known else f"arn:{self._aws.partition}:iam::{self._aws.account}:{principal}",)
-
-    def _secret(self, name: str, part: Part) -> tuple[str, ...]:
-        secret = str(getattr(part, "secret", ""))
-        here = f"arn:{self._aws.partition}:secretsmanager:{self._aws.region}:{self._aws.account}:secret"
-        return (secret if secret.startswith("arn:") else f"{here}:{secret}-*",) if secret else ANYTHING
-
-
-def _refs(part: Part, kind: RefKind) -> tuple[str, ...]:
-    """The ARNs that a part's fields of a kind were pinned to."""
-    found: list[str] = []
-    fields: Mapping[str, object] = {name: getattr(part, name) for name in type(part).model_fields}
-    for name, field in type(part).model_fields.items():
-        value = fields[name]
-        if isinstance(value, str) and value.startswith("arn:"):
-            found += [value for mark in field.metadata if isinstance(mark, Ref) and mark.kind is kind]
-    return tuple(sorted(found))
+        found = part.scope(action, self._aws) or (self._keys if action.startswith("kms:") else ()) or ANYTHING
+        if not self._any_run:
+            return found
+        # What a run makes is named after it, and a policy is for the runs to come.
+        return tuple(re.sub(f"gameday-{self._aws.run}-.*", "gameday-*", arn) for arn in found)

@@ -185,7 +185,7 @@ def _watching(playbook: Playbook, plan: Plan, survey: Survey, prediction: Predic
             pace=survey.pace,
             budget=min(settings.budget, playbook.timing.evidence_within / 2),
             sources=survey.files(),
-            denied=any(plan.records[step].uses == "kms.deny" for step in survey.steps),
+            denied=any(plan.steps[step].denies for step in survey.steps),
             must_know=settings.unknown == "refuse" or (settings.unknown is None and not lab),
             within=within,
             fails=settings.unexpected == "fail",

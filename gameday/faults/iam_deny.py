@@ -38,6 +38,7 @@ class InlineDeny(Step, ABC):
 
     step: ClassVar[str] = "deny"
     rank: ClassVar[Rank] = Rank.POLICY
+    denies: ClassVar[bool] = True
 
     arn: str
     resources: tuple[str, ...]
@@ -203,6 +204,10 @@ class Deny(Fault):
         min_length=1,
     )
     """What may not be done any more; ``*`` and ``?`` as in IAM."""
+
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The role or user."""
+        return (arn_of(self.principal, self.key),) if action.startswith("iam:") else super().scope(action, aws)
 
     def steps(self) -> tuple[Step, ...]:
         """One: the inline policy."""

@@ -65,6 +65,7 @@ class Deny(StepFault):
     permissions: ClassVar[tuple[str, ...]] = ("kms:GetKeyPolicy", "kms:PutKeyPolicy")
     step: ClassVar[str] = "deny"
     rank: ClassVar[Rank] = Rank.POLICY
+    denies: ClassVar[bool] = True
     calls: ClassVar[Calls] = Calls(
         inject=("kms:GetKeyPolicy", "kms:PutKeyPolicy"),
         undo=("kms:GetKeyPolicy", "kms:PutKeyPolicy"),

@@ -119,8 +119,8 @@ class Means(threading.Thread):
         """Making a client reads the service's model: up to a tenth of a second that must not be spent later."""
         assert self.aws is not None
         with suppress(Exception):  # a prefix that is no service's name; then the first call makes its client
-            self.aws.client(service)  # type: ignore[call-overload]  # any of them, by its name
-            self.aws.changing(service)  # type: ignore[call-overload]  # as above
+            self.aws.client(service)
+            self.aws.changing(service)
 
     def _keep_warm(self) -> None:
         for order in tuple(self._guarded.values()):

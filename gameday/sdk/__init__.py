@@ -62,6 +62,7 @@ from gameday.sdk._registry import (
     rebuild_step,
 )
 from gameday.sdk._sampling import OnInstances, evenly
+from gameday.sdk._scope import s3_resources
 from gameday.sdk._words import Closed, Phase, Verdict
 
 _RADIUS = ("Dependent", "Fate", "Gap", "Latent", "Seen", "Sizes", "Why")
@@ -222,6 +223,7 @@ __all__ = [
     "format_duration",
     "parse_duration",
     "rebuild_step",
+    "s3_resources",
     "seal",
     "stop_harm",
 ]

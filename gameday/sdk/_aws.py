@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from gameday.sdk._observation import Cause, Observation
 
 if TYPE_CHECKING:
+    from types_boto3_athena import AthenaClient
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_cloudwatch import CloudWatchClient
@@ -97,9 +98,13 @@ class AWS(Protocol):
     @overload
     def client(self, service: Literal["s3control"]) -> S3ControlClient: ...
     @overload
+    def client(self, service: Literal["athena"]) -> AthenaClient: ...
+    @overload
     def client(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
+    @overload
+    def client(self, service: str) -> Any: ...
 
-    def client(self, service: str) -> object:
+    def client(self, service: str) -> Any:
         """A boto3 client for calls that only read."""
 
     @overload
@@ -112,8 +117,10 @@ class AWS(Protocol):
     def changing(self, service: Literal["iam"]) -> IAMClient: ...
     @overload
     def changing(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
+    @overload
+    def changing(self, service: str) -> Any: ...
 
-    def changing(self, service: str) -> object:
+    def changing(self, service: str) -> Any:
         """A boto3 client for calls that change something: the fence is checked before each.
 
         Raises :class:`gameday.errors.Interrupted` when the run may no longer change anything.

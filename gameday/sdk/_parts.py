@@ -11,7 +11,9 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from gameday.sdk._aws import AWS
+from gameday.sdk._fields import Ref, RefKind
 from gameday.sdk._observation import Observation
+from gameday.sdk._scope import ec2_resources
 
 Before = Mapping[str, JsonValue]
 """The state that was found: all that an undo needs, as JSON, without secrets."""
@@ -31,6 +33,31 @@ class Part(BaseModel):
     def needs(self) -> tuple[str, ...]:
         """Those of its permissions that it needs as it is configured: what ``gameday iam-policy`` prints."""
         return self.permissions
+
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The ARNs that one of its IAM actions is for: what ``gameday iam-policy`` scopes it to.
+
+        By default what its fields are pinned to: of a KMS action its keys, of an EC2 action its instances and volumes.
+        ``()`` where it names none: a KMS action is then for the keys of the playbook, any other for ``*``.
+        The action is one of its ``permissions`` or of its steps' calls, ``s3:GetObject``; of ``aws`` only the account,
+        the Region and the partition are read.
+        """
+        service = action.partition(":")[0]
+        if service == "kms":
+            return self.pinned(RefKind.KEY)
+        if service != "ec2":
+            return ()
+        instances, volumes = self.pinned(RefKind.INSTANCE), self.pinned(RefKind.VOLUME)
+        return ec2_resources(action, aws.partition, aws.region, aws.account, instances=instances, volumes=volumes)
+
+    def pinned(self, kind: RefKind) -> tuple[str, ...]:
+        """The ARNs that its fields of a kind were pinned to in preflight."""
+        found: list[str] = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, str) and value.startswith("arn:"):
+                found += [value for mark in field.metadata if isinstance(mark, Ref) and mark.kind is kind]
+        return tuple(sorted(found))
 
 
 class Rank(IntEnum):
@@ -122,6 +149,8 @@ class Step(BaseModel, ABC):
     """The step's name, unique within its fault."""
     rank: ClassVar[Rank]
     calls: ClassVar[Calls] = Calls()
+    denies: ClassVar[bool] = False
+    """Whether it takes a permission away and leaves the key as it is: callers then see AccessDenied."""
 
     @property
     @abstractmethod
@@ -203,6 +232,10 @@ class Switch(Part, Step, ABC):
     def steps(self) -> tuple[Step, ...]:
         """Itself."""
         return (self,)
+
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The role that is passed, and the switch itself."""
+        return (self.role,) if action.endswith(":PassRole") else (self.resource,)
 
 
 class Probe(Part, ABC):

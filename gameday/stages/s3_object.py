@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from gameday.errors import Refused
-from gameday.sdk import AWS, Cause, StageStep
+from gameday.sdk import AWS, Cause, StageStep, s3_resources
 from gameday.stages._made import TAG, TAG_VALUE, demand, refuse_existing, said, tags
 
 _OF_S3 = "a key of S3's own"
@@ -35,6 +35,12 @@ class S3Object(StageStep):
     """The key's alias, id or ARN; without it, a key of S3's own (SSE-S3)."""
     body: str = ""
     """What it holds; without it, a small picture of a clock."""
+
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The bucket and the object."""
+        if not action.startswith("s3:"):
+            return super().scope(action, aws)
+        return s3_resources(action, aws.partition, self.bucket, self.key)
 
     def check(self, aws: AWS) -> str:
         """The bucket must be this account's, and the object there and encrypted with the key."""

@@ -10,7 +10,7 @@ from gameday.faults.s3_open_public_access.acl import acl_step
 from gameday.faults.s3_open_public_access.block import BlockPublicAccess
 from gameday.faults.s3_open_public_access.ownership import Ownership
 from gameday.faults.s3_open_public_access.policy import BucketPolicy
-from gameday.sdk import Fault, Step
+from gameday.sdk import AWS, Fault, Step, s3_resources
 
 
 class OpenPublicAccess(Fault):
@@ -67,6 +67,10 @@ class OpenPublicAccess(Fault):
         if self.how == "policy" and (wild := next((key for key in self.keys if set(key) & set("*?$")), "")):
             raise ValueError(f"{wild!r} has *, ? or $, which in a bucket policy mean more than that object")
         return self
+
+    def scope(self, action: str, aws: AWS) -> tuple[str, ...]:
+        """The bucket and any of its objects."""
+        return s3_resources(action, aws.partition, self.bucket, "*")
 
     def steps(self) -> tuple[Step, ...]:
         """The bucket's doors, then the objects: undone the other way round."""
