@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gameday.aws.answers import Answering
 from gameday.aws.made import Keys, config, isolated, usual, without_account
+from gameday.aws.signed import SignedReads
 from gameday.errors import Interrupted, TargetError
 from gameday.sdk import REHEARSAL, Answer
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from types_boto3_sts import STSClient
 
     from gameday.aws.assumed import Role
-    from gameday.aws.signed import SignedReads
 
 _CHUNK = 65536
 _MAKING = threading.RLock()
@@ -83,7 +83,6 @@ class Session:
         self._reading: dict[str, Any] = {}
         self._changing: dict[str, Any] = {}
         self._others: dict[Role | None, Session] = {}
-        self._signed: list[SignedReads] = []
         self._heard = threading.local()
 
     @property
@@ -177,7 +176,7 @@ class Session:
             return self
         other = copy.copy(self)
         other._region, other._boto = region, []
-        other._reading, other._changing, other._others, other._signed = {}, {}, {}, []
+        other._reading, other._changing, other._others = {}, {}, {}
         return other
 
     @contextmanager
@@ -187,7 +186,7 @@ class Session:
         Explicit keys and static credentials stay what they are: then only the connections are new.
         """
         other = copy.copy(self)
-        other._reading, other._changing, other._others, other._signed = {}, {}, {}, []
+        other._reading, other._changing, other._others = {}, {}, {}
         if not self._keys or self._role:
             with _MAKING:
                 other._boto = [self._new_boto()]
@@ -207,7 +206,7 @@ class Session:
             other = self._others.get(role)
             if other is None:
                 other = self._others[role] = copy.copy(self)
-                other._reading, other._changing, other._others, other._signed = {}, {}, {}, []
+                other._reading, other._changing, other._others = {}, {}, {}
                 other._unsigned, other._role, other._base = role is None, role, self
                 other._boto = [] if role else self._boto
         return other.but(
@@ -268,7 +267,7 @@ class Session:
 
     def read_object(self, bucket: str, key: str, most: int) -> int:
         """Read an object of S3, up to ``most`` bytes; says how many came, and raises what boto3 raises."""
-        body, self._heard.request_id = self._reads().get(bucket, key)
+        body, self._heard.request_id = SignedReads(self.client("s3")).get(bucket, key)
         read = 0
         try:
             while read < most and (chunk := body.read(min(_CHUNK, most - read))):
@@ -314,16 +313,6 @@ class Session:
         """Wait, or raise Interrupted at once when the run stops waiting for its probes."""
         if self._stopping.wait(seconds):
             raise Interrupted("the run no longer waits for its probes")
-
-    def _reads(self) -> SignedReads:
-        if not self._signed:
-            from gameday.aws.signed import SignedReads
-
-            with _MAKING:
-                if not self._signed:
-                    client = self.client("s3")
-                    self._signed.append(SignedReads(client))
-        return self._signed[0]
 
     def _client(self, service: str, *, changing: bool) -> Any:
         clients = self._changing if changing else self._reading

@@ -141,8 +141,7 @@ class AWS(Protocol):
     def read_object(self, bucket: str, key: str, most: int) -> int:
         """Read an object of S3 (GetObject) and its body, up to ``most`` bytes, and say how many came.
 
-        The same question as boto3's ``get_object``, and the same errors, for a fifth of its CPU; for inside
-        ``with aws.answering()``.
+        Its errors are those of boto3's ``get_object``; for inside ``with aws.answering()``.
         """
 
     def answering(self) -> AbstractContextManager[Answer]:

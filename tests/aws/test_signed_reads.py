@@ -1,4 +1,4 @@
-"""The signed read sees what boto3 sees, whatever is answered; so run and watch may both look with it."""
+"""A read sees what a client of boto3's own sees, whatever is answered."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def plain(seen: Observation) -> tuple[object, ...]:
 
 
 def same(aws: Session, bucket: str = "gameday-clock", key: str = "clock.png", ids: bool = False) -> Observation:
-    """What both saw, the signed read twice: it asks boto3 once, and remembers how it asked."""
+    """What both saw, ours twice."""
     wanted, first, second = by_boto3(aws, bucket, key), signed(aws, bucket, key), signed(aws, bucket, key)
     assert plain(first) == plain(wanted)
     assert plain(second) == plain(wanted)
@@ -196,11 +196,12 @@ def test_any_answer_is_seen_as_boto3_sees_it(
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
-def test_an_address_that_redirects_everything_is_asked_once(rude: Rude, status: int) -> None:
+def test_an_address_that_redirects_everything_is_given_up(rude: Rude, status: int) -> None:
     """boto3 asks HeadBucket for the Region, and follows that one's redirect with another, until Python stops it."""
     rude.status, rude.headers = status, {"location": "https://elsewhere.example/"}
-    assert signed(session_at(rude.url), "bucket", "key").code == str(status)
-    assert len(rude.got) == 1
+    seen = signed(session_at(rude.url), "bucket", "key")
+    assert seen.cause is Cause.UNREACHABLE
+    assert len(rude.got) < 200
 
 
 def test_nobody_there(nobody: str) -> None:
@@ -248,7 +249,7 @@ def test_a_bucket_that_moved_is_found_and_not_asked_for_twice(rude: Rude) -> Non
         server.server_close()
 
 
-# What boto3 has no bound for
+# The body
 
 
 def test_an_error_that_never_ends_is_cut_off(rude: Rude) -> None:
