@@ -1,9 +1,9 @@
 """gameday watch on one core: 500 S3 reads at one a second from nginx; boto3 and Debian's blackbox exporter beside it.
 
 Needs nginx and prometheus-blackbox-exporter (apt). Exits non-zero when the 99th percentile of lateness reaches 100 ms,
-when fewer looks were made than were due, or when a read costs more than twice the CPU of boto3's get_object alone. All in the same minutes on the
-same machine; the metrics are scraped every ten seconds meanwhile, as Prometheus would. On a machine that others load as
-well, what is measured is their load: see the first line.
+when fewer looks were made than were due, or when a read costs more than twice the CPU of boto3's get_object alone. All
+in the same minutes on the same machine; the metrics are scraped every ten seconds meanwhile, as Prometheus would. On a
+machine that others load as well, what is measured is their load: see the first line.
 """
 
 from __future__ import annotations

@@ -16,8 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 BODY = b"hello"
-LISTING = """<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>
-<Contents><Key>{key}</Key><Size>5</Size></Contents></ListBucketResult>"""
 
 
 @dataclass
@@ -99,8 +97,7 @@ def checking(
             checked.ports.append(self.client_address[1])
             checked.requests.append((self.command, self.path, headers))
             wrong = b"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>"
-            body = BODY if "list-type" not in self.path else LISTING.format(key=key).encode()
-            body = body if right else wrong
+            body = BODY if right else wrong
             self.send_response(200 if right else 403)
             self.send_header("content-length", str(len(body)))
             self.send_header("last-modified", "Sun, 29 Nov 2026 10:00:00 GMT")
