@@ -39,6 +39,7 @@ class InstancePower(Step):
     """Puts an instance back to running or stopped, as it was found."""
 
     step: ClassVar[str] = "power"
+    aspect: ClassVar[str] = "power"
     rank: ClassVar[Rank] = Rank.INSTANCE
     calls: ClassVar[Calls] = Calls(
         inject=("ec2:StopInstances", "ec2:StartInstances", "kms:CreateGrant"),

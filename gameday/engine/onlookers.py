@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from gameday.errors import JournalError
 from gameday.machine import Run, Stage
 from gameday.machine.inputs import OthersSeen, OthersWatching
-from gameday.machine.state import Armed, Readiness
+from gameday.machine.state import TOUCHED, Armed, Readiness
 from gameday.rollback.hands import Clock, Post
 from gameday.sdk import AWS, Drifted, Restored, Step, StillOurs, TrailRecord
 
@@ -25,6 +25,8 @@ _RUN = re.compile(r"\bgameday/([0-9a-z-]+)")
 EVERY = 2.0
 """Seconds between two looks, each of one resource in turn: LookupEvents allows an account two requests a second, and
 the run's evidence and other runs need them too."""
+UNHURRIED = 10.0
+"""Seconds between two looks once everything is put back: the run's evidence needs those two requests a second more."""
 SLOWEST = 60.0
 """Seconds between two looks where CloudTrail throttles."""
 
@@ -66,7 +68,7 @@ class Onlookers(threading.Thread):
         """Look until the run ends."""
         resources = tuple(dict.fromkeys(step.resource for step in self._steps.values()))
         turn = 0
-        while resources and not self._over.wait(self._pause):
+        while resources and not self._over.wait(self._between()):
             resource = resources[turn % len(resources)]
             turn += 1
             try:
@@ -75,6 +77,9 @@ class Onlookers(threading.Thread):
                 self._read(resource)
             except Exception:  # an onlooker's own bug must not reach the run
                 log.exception("the onlookers failed on %s", resource)
+
+    def _between(self) -> float:
+        return max(self._pause, UNHURRIED if self._state().stage is Stage.EVIDENCE else 0.0)
 
     def stop(self) -> None:
         """End after the look that is under way."""
@@ -122,7 +127,7 @@ class Onlookers(threading.Thread):
 
     def _read(self, resource: str) -> None:
         """In the fault: a resource that does not read as we left it was changed by somebody."""
-        for armed in _injected(self._state(), resource):
+        for armed in self._injected(self._state(), resource):
             found = self._steps[armed.spec.id].read_back(self._aws, armed.before)
             said = ""
             if isinstance(found, StillOurs):
@@ -132,9 +137,18 @@ class Onlookers(threading.Thread):
             elif isinstance(found, Drifted):
                 said = found.detail
             # One read may be stale or come from another front-end: it is believed when the next says the same.
-            if said and self._suspicious.get(armed.spec.id) == said and self._state().stage is Stage.FAULT:
+            again = bool(said) and self._suspicious.get(armed.spec.id) == said
+            if again and armed.spec.id in {one.spec.id for one in self._injected(self._state(), resource)}:
                 self._post(OthersSeen(self._clock(), resource, "", said, self._clock(), "read"))
             self._suspicious[armed.spec.id] = said
+
+    def _injected(self, run: Run, resource: str) -> list[Armed]:
+        """The faults' steps on a resource whose change was made, or may have been, and is the run's last word on it."""
+        if run.stage is not Stage.FAULT or run.fault_at is None:
+            return []
+        touched = [s for s in run.steps.values() if s.spec.resource == resource and s.readiness in TOUCHED]
+        last = {self._steps[s.spec.id].aspect or s.spec.id: s for s in touched}  # a later step supersedes an earlier
+        return [s for s in last.values() if not s.spec.probe and s.readiness is Readiness.INJECTED]
 
 
 def foreign(records: list[TrailRecord], run: str) -> Iterator[TrailRecord]:
@@ -145,11 +159,3 @@ def foreign(records: list[TrailRecord], run: str) -> Iterator[TrailRecord]:
 def name_in_trail(resource: str) -> str:
     """How CloudTrail's event history names a resource: a key by its ARN, everything else by its name or id."""
     return resource if ":kms:" in resource else resource.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-
-
-def _injected(run: Run, resource: str) -> list[Armed]:
-    """The faults' steps on a resource whose change was made, or may have been."""
-    if run.stage is not Stage.FAULT or run.fault_at is None:
-        return []
-    steps = (run.steps[spec.id] for spec in run.spec.fault_steps if spec.resource == resource)
-    return [s for s in steps if s.readiness is Readiness.INJECTED]

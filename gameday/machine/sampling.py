@@ -24,6 +24,9 @@ from gameday.sdk import (
     ProbeObserved,
 )
 
+SLOWEST = 30.0
+"""Seconds between two looks for evidence where AWS throttles."""
+
 
 def enter(turn: Turn, phase: Phase, stage: Stage, since: float | None = None) -> None:
     """Enter a phase: its expectations begin, and whoever still looks for the phase before is left behind.
@@ -102,6 +105,8 @@ def _end(turn: Turn, look: Look, observation: Observation | None) -> None:
     if observation is None:
         return
     current = look.phase is turn.run.phase and turn.run.stage is not Stage.DONE
+    if current and look.phase is Phase.EVIDENCE:
+        _slow_down(turn, probe, throttled=observation.cause is Cause.THROTTLED)
     expect = probe.expect.get(look.phase)
     meets = observation.matches(expect.causes) if expect is not None and current else None
     turn.emit(
@@ -120,6 +125,13 @@ def _end(turn: Turn, look: Look, observation: Observation | None) -> None:
         _guard(turn, probe, observation)
     elif look.probe in turn.run.watches:
         _judge(turn, look, observation)
+
+
+def _slow_down(turn: Turn, probe: ProbeSpec, *, throttled: bool) -> None:
+    """Wait twice as long after each throttled look: LookupEvents allows two a second to a whole account and Region."""
+    pause = min(max(turn.run.slowed.get(probe.name, 0.0), probe.every) * 2, SLOWEST) if throttled else 0.0
+    due = max(turn.run.due.get(probe.name, 0.0), turn.now + pause)
+    turn.run = replace(turn.run, slowed=put(turn.run.slowed, probe.name, pause), due=put(turn.run.due, probe.name, due))
 
 
 def _guard(turn: Turn, probe: ProbeSpec, observation: Observation) -> None:

@@ -10,7 +10,7 @@ from math import inf
 from gameday.machine.expectation import Standing, Watch
 from gameday.machine.rollback import Rollback, Undoing
 from gameday.machine.spec import ProbeSpec, Spec, StepSpec, Timing
-from gameday.sdk import Before, Phase
+from gameday.sdk import Before, Cause, Phase
 
 
 class Stage(StrEnum):
@@ -133,6 +133,7 @@ class Run:
     windows: each guard's last definite looks, True for a good one.
     fault_at: when the first inject was asked for.
     hurry: nothing after the rollback but putting things back.
+    slowed: seconds between two looks of each evidence probe that AWS throttles, while it does.
     leased_until: seconds; until then its holds are its own, whatever happens to the journal.
     told: what was said to it already, and need not be said again.
     """
@@ -143,6 +144,7 @@ class Run:
     steps: Mapping[str, Armed] = field(default_factory=dict)
     looks: Mapping[str, Look] = field(default_factory=dict)
     due: Mapping[str, float] = field(default_factory=dict)
+    slowed: Mapping[str, float] = field(default_factory=dict)
     samples: int = 0
     watches: Mapping[str, Watch] = field(default_factory=dict)
     windows: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
@@ -187,7 +189,9 @@ class Run:
     def idle(self, probe: ProbeSpec) -> bool:
         """Whether a sampled probe may look as soon as it is due."""
         watch = self.watches.get(probe.name)
-        seen = probe.once and watch is not None and watch.standing is not Standing.PENDING
+        # A record that was found stays found, and what was not found in time is not looked for any longer.
+        record = self.phase is Phase.EVIDENCE and watch is not None and watch.met_cause in ("", Cause.FOUND)
+        seen = (probe.once or record) and watch is not None and watch.standing is not Standing.PENDING
         return probe.name not in self.looks and not seen and not self.gated(probe)
 
     def held_until(self) -> float:

@@ -151,6 +151,11 @@ class Step(BaseModel, ABC):
     calls: ClassVar[Calls] = Calls()
     denies: ClassVar[bool] = False
     """Whether it takes a permission away and leaves the key as it is: callers then see AccessDenied."""
+    aspect: ClassVar[str] = ""
+    """What of the resource it changes, where a later step of the same run may change it again: ``power``.
+
+    The later step supersedes this one: until it is undone, the resource cannot show what became of this one.
+    """
 
     @property
     @abstractmethod

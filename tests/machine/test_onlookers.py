@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -17,6 +18,7 @@ from gameday.engine.onlookers import Onlookers
 from gameday.errors import JournalError
 from gameday.machine import Run, Stage
 from gameday.machine.inputs import Injected, Input, OthersSeen, OthersWatching
+from gameday.machine.state import Readiness
 from gameday.sdk import (
     AWS,
     Before,
@@ -99,7 +101,13 @@ def over(run: str) -> bool:
 def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Input]]:
     """Let them look for a while; what they posted."""
 
-    def looked(trail: Trail, *answers: ReadBack, run: Run | None = None, until: int = 6) -> list[Input]:
+    def looked(
+        trail: Trail,
+        *answers: ReadBack,
+        run: Run | None = None,
+        until: int = 12,
+        steps: Mapping[str, Step] = MappingProxyType({"key": Asked()}),
+    ) -> list[Input]:
         monkeypatch.setattr(onlookers, "EVERY", 0.001)
         Asked.answers = [*answers]
         posted: list[Input] = []
@@ -111,7 +119,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Input]]:
                 enough.set()
             return run or in_fault()
 
-        watching = Onlookers(cast(AWS, trail), {"key": Asked()}, state, over, posted.append, lambda: 3.0)
+        watching = Onlookers(cast(AWS, trail), steps, state, over, posted.append, lambda: 3.0)
         watching.start()
         assert enough.wait(10)
         watching.stop()
@@ -179,6 +187,37 @@ def test_a_key_that_was_off_and_reads_as_restored_was_put_back_by_somebody(look:
 )
 def test_one_odd_read_is_nobody(look: Callable[..., list[Input]], answers: tuple[ReadBack, ...]) -> None:
     assert not seen(look(Trail(), *answers))
+
+
+class Power(Asked):
+    """A step of the same aspect as another one."""
+
+    aspect: ClassVar[str] = "power"
+    named: str = ""
+
+    def read_back(self, aws: AWS, before: Before) -> ReadBack:
+        if self.named == "start":
+            return StillOurs("running")
+        return super().read_back(aws, before)
+
+
+@pytest.mark.parametrize(
+    ("start", "probe", "told"),
+    [
+        (Readiness.INJECTED, "", False),  # the fault's own start
+        (Readiness.INJECTED, "boot", False),  # a probe of the run that stops and starts the same instance
+        (Readiness.INTENDED, "boot", True),  # one that has not looked yet
+    ],
+)
+def test_a_step_is_not_watched_while_a_later_one_of_its_aspect_supersedes_it(
+    look: Callable[..., list[Input]], start: Readiness, probe: str, told: bool
+) -> None:
+    run = in_fault()
+    stop = run.steps["key"]
+    later = replace(stop, spec=replace(stop.spec, id="start", order=1, probe=probe), readiness=start)
+    run = replace(run, steps={"key": stop, "start": later})
+    steps = {"key": Power(named="stop"), "start": Power(named="start")}
+    assert bool(seen(look(Trail(), StillOurs("stopping"), Restored("running"), run=run, steps=steps))) is told
 
 
 def test_drift_is_said(look: Callable[..., list[Input]]) -> None:

@@ -73,6 +73,7 @@ class Stop(RootStep):
     """Stops the instance; it is put back to running or stopped, as it was found."""
 
     step: ClassVar[str] = "stop"
+    aspect: ClassVar[str] = "power"
     calls: ClassVar[Calls] = Calls(
         inject=("ec2:StopInstances",), undo=("ec2:StartInstances", "ec2:StopInstances"), read=("ec2:DescribeInstances",)
     )
@@ -109,6 +110,7 @@ class Start(RootStep):
     """Starts the instance from its new root volume, if it was running; stopping it is the undo."""
 
     step: ClassVar[str] = "start"
+    aspect: ClassVar[str] = "power"
     calls: ClassVar[Calls] = Calls(
         inject=("ec2:StartInstances", "ec2:StopInstances"),
         undo=("ec2:StopInstances",),
