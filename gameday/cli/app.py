@@ -96,6 +96,24 @@ def faults(markdown: bool) -> None:
 
 
 @gameday.command()
+@click.option("--markdown", is_flag=True, help="As docs/prerequisites.md is made.")
+def prerequisites(markdown: bool) -> None:
+    """List what a playbook can need to be there (its `stage:`), and what `gameday stage` makes."""
+    from gameday.cli.catalogue import print_parts
+
+    print_parts("prerequisites", markdown=markdown)
+
+
+@gameday.command()
+@click.option("--markdown", is_flag=True, help="As docs/exporters.md is made.")
+def exporters(markdown: bool) -> None:
+    """List the exporters that the environment switches on."""
+    from gameday.cli.catalogue import print_exporters
+
+    print_exporters(markdown=markdown)
+
+
+@gameday.command()
 @click.argument("playbook")
 @vars_option
 @target_options

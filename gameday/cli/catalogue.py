@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from textwrap import indent
 
@@ -13,7 +13,7 @@ import click
 from gameday.cli.variables import read_vars
 from gameday.errors import PlaybookInvalid
 from gameday.playbook import field_docs, find, json_schema, load, load_target, target_schema
-from gameday.sdk import FAULTS, PROBES, Part, format_duration
+from gameday.sdk import EXPORTERS, FAULTS, PROBES, STAGES, Part, format_duration
 
 
 def validate_playbooks(names: Sequence[str], var: Sequence[str], target: str | None) -> None:
@@ -44,8 +44,9 @@ def print_schema(of: str | None) -> None:
 
 
 def print_parts(kind: str, *, markdown: bool) -> None:
-    """Print each probe or fault with its documentation, parameters and permissions."""
-    parts: list[type[Part]] = [*PROBES.values()] if kind == "probes" else [*FAULTS.values()]
+    """Print each probe, fault or prerequisite with its documentation, parameters and permissions."""
+    kinds: dict[str, Mapping[str, type[Part]]] = {"probes": PROBES, "faults": FAULTS, "prerequisites": STAGES}
+    parts = [*kinds[kind].values()]
     if markdown:
         click.echo(f"# The {kind}\n\n_Made by `gameday {kind} --markdown`; a test holds it to the code._")
     for number, part in enumerate(parts):
@@ -61,6 +62,20 @@ def print_parts(kind: str, *, markdown: bool) -> None:
             for name, default, said in _parameters(part):
                 click.echo(f"  - {name} ({default})" + (f": {said}" if said else ""))
             click.echo(f"  permissions: {', '.join(part.permissions) or 'none'}")
+
+
+def print_exporters(*, markdown: bool) -> None:
+    """Print each exporter that the environment switches on."""
+    if markdown:
+        click.echo("# The exporters\n\n_Made by `gameday exporters --markdown`; a test holds it to the code._\n")
+        click.echo("Beside what `gameday run --help` offers, these are switched on by the environment.")
+    for number, (name, exporter) in enumerate(EXPORTERS.items()):
+        said = inspect.getdoc(exporter) or ""
+        if markdown:
+            click.echo(f"\n## `{name}`\n\n{said}")
+        else:
+            click.echo(("\n" if number else "") + click.style(name, bold=True))
+            click.echo(indent(said, "  "))
 
 
 def _about(part: type[Part]) -> str:

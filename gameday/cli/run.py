@@ -23,7 +23,7 @@ from gameday.engine.job import Job
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.rollback.leash import unleash
 from gameday.rollback.watchdog import Errand
-from gameday.sdk import Exporter
+from gameday.sdk import EXPORTERS, Exporter
 from gameday.target import open_target, reopen
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ def run_playbook(
             *_tellers(kept.place, as_json),
             *_metrics(loaded.name, metrics_port, metrics_textfile, metrics_push),
             *_report(report),
+            *_asked_for_by_environment(),
         ],
         version=__version__,
         finish_with=again,
@@ -128,3 +129,9 @@ def _report(folder: str | None) -> list[Exporter]:
     from exporters.report.files import ReportFiles
 
     return [ReportFiles(Path(folder), lambda said: click.echo(said, err=True))]
+
+
+def _asked_for_by_environment() -> list[Exporter]:
+    """Those that a variable of the environment switches on, such as a GitHub job's summary."""
+    made = (kind.wanted(os.environ, lambda said: click.echo(said, err=True)) for kind in EXPORTERS.values())
+    return [exporter for exporter in made if exporter]

@@ -13,6 +13,7 @@ from gameday.sdk._aws import (
 from gameday.sdk._causes import classify
 from gameday.sdk._cloudtrail import REHEARSAL, TrailRecord
 from gameday.sdk._exporter import (
+    EnvironmentExporter,
     Exporter,
 )
 from gameday.sdk._fields import (
@@ -54,6 +55,7 @@ from gameday.sdk._parts import (
     Unknown,
 )
 from gameday.sdk._registry import (
+    EXPORTERS,
     FAULTS,
     PROBES,
     STAGES,
@@ -125,6 +127,7 @@ else:
 
 __all__ = [
     "AWS",
+    "EXPORTERS",
     "FAULTS",
     "OK_CAUSES",
     "PROBES",
@@ -144,6 +147,7 @@ __all__ = [
     "Dependent",
     "Drifted",
     "Duration",
+    "EnvironmentExporter",
     "Event",
     "ExpectationBroken",
     "ExpectationMet",

@@ -16,9 +16,10 @@ from typing import Generic, TypeVar
 
 from pydantic import JsonValue
 
+from gameday.sdk._exporter import EnvironmentExporter, Exporter
 from gameday.sdk._parts import Fault, InvasiveProbe, Part, Probe, StageStep, Step, Switch
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=Part | Exporter)
 
 
 class Registry(Mapping[str, type[P]], Generic[P]):
@@ -72,6 +73,8 @@ PROBES: Registry[Probe] = Registry("gameday.probes", Probe, "probes")  # type: i
 FAULTS: Registry[Fault] = Registry("gameday.faults", Fault, "gameday.faults")  # type: ignore[type-abstract]
 STAGES: Registry[StageStep] = Registry("gameday.stages", StageStep, "gameday.stages")  # type: ignore[type-abstract]
 SWITCHES: Registry[Switch] = Registry("gameday.switches", Switch, "gameday.switches")  # type: ignore[type-abstract]
+
+EXPORTERS: Registry[EnvironmentExporter] = Registry("gameday.exporters", EnvironmentExporter, "exporters.environment")  # type: ignore[type-abstract]
 
 
 def rebuild_step(uses: str, params: Mapping[str, JsonValue], step: str) -> Step:
