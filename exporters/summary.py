@@ -16,6 +16,7 @@ VERDICT_STYLES = {
     Verdict.ABORTED: "bold black on yellow",
     Verdict.INCONCLUSIVE: "bold black on yellow",
     Verdict.REFUSED: "bold black on cyan",
+    Verdict.ABANDONED: "bold white on red",
 }
 ALARM = "bold white on red"
 _TITLES = ("probe", "baseline", "to effect", "cause seen", "leaks", "to recover")

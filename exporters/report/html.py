@@ -16,10 +16,10 @@ from exporters.report.flow import Flow
 from exporters.report.model import ProbeReport, Report, Segment
 from exporters.report.timeline import Timeline
 from exporters.text import HARMLESS, between, clean, count, short, span
-from gameday.sdk import Phase
+from gameday.sdk import Closed, Phase
 
 _HERE = Path(__file__).parent
-_TONES = {"passed": "good", "failed": "bad", "rollback incomplete": "bad", "refused": "refused"}
+_TONES = {"passed": "good", "failed": "bad", "rollback incomplete": "bad", "abandoned": "bad", "refused": "refused"}
 RAW, ALL_RAW = 8_000, 80_000
 """Signs that are shown of a raw record, and of all together: a hostile one must not fill the page."""
 CALLS, ROWS = 12, 80
@@ -83,7 +83,7 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
     effects = _slowest(report, Phase.FAULT)
     recoveries = _slowest(report, Phase.RECOVERY)
     leaks = sum(len(probe.leaks) for probe in report.probes)
-    undone = [change for change in report.changes if not change.is_open]
+    undone = [change for change in report.changes if change.state == Closed.RESTORED]
     figures = []
     if report.changed_for is not None:
         limit = report.limits.get("max_fault")

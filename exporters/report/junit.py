@@ -6,6 +6,13 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from exporters.report.model import Expectation, ProbeReport, Report
 from exporters.text import clean
+from gameday.sdk import Closed
+
+_LEFT = {
+    Closed.ABANDONED: "left as it is on purpose: somebody abandoned the run",
+    Closed.DRIFTED: "left alone: somebody else changed it meanwhile",
+    Closed.KEPT: "was asked to stay",
+}
 
 
 def render(report: Report) -> str:
@@ -59,6 +66,15 @@ def _restored(suite: Element, report: Report) -> None:
     if report.ending.still_changed:
         failure = SubElement(case, "failure", type="rollback incomplete", message=clean(report.ending.finish_with))
         failure.text = "\n".join(clean(one) for one in report.ending.still_changed)
+        return
+    left = [one for one in report.changes if one.state not in (Closed.RESTORED, "not changed")]
+    for how in (Closed.ABANDONED, Closed.DRIFTED, Closed.KEPT):
+        named = "\n".join(
+            f"{clean(one.uses)} on {clean(one.resource)}: {clean(one.detail)}" for one in left if one.state == how
+        )
+        if named:
+            SubElement(case, "skipped" if how is Closed.KEPT else "error", type=how, message=_LEFT[how]).text = named
+            return
 
 
 def _verdict(suite: Element, report: Report) -> None:

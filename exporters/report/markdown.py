@@ -6,7 +6,7 @@ import re
 
 from exporters.report.model import Expectation, ProbeReport, Report
 from exporters.text import between, clean, count, span
-from gameday.sdk import Phase
+from gameday.sdk import Closed, Phase
 
 _SIGNS = {
     "passed": "✅",
@@ -15,6 +15,7 @@ _SIGNS = {
     "aborted": "⚠️",
     "inconclusive": "⚠️",
     "refused": "⛔",
+    "abandoned": "🚨",
 }
 _MARKS = {"met": "✅", "held": "✅", "broken": "❌", "inconclusive": "⚠️", "not reached": "\N{EN DASH}"}
 
@@ -61,7 +62,7 @@ def _facts(report: Report) -> list[str]:
     if here.account:
         facts.append(f"{here.target} {_text(here.account)}/{_text(here.region)} as {_code(here.caller)}")
     if report.changed_for is not None:
-        put_back = sum(not change.is_open for change in report.changes)
+        put_back = sum(change.state == Closed.RESTORED for change in report.changes)
         facts.append(
             f"changed for {span(report.changed_for)}; {put_back} of {len(report.changes)} put back and read back"
         )

@@ -20,7 +20,7 @@ Exit codes:
   1   failed: an expectation did not hold; everything restored
   2   the playbook or the command line is invalid; nothing was touched
   3   aborted (guard, signal, max_fault); everything restored
-  4   inconclusive (too little seen, no evidence in time, drift left alone, abandoned)
+  4   inconclusive (too little seen, no evidence in time, drift left alone), or abandoned
   5   refused in preflight or baseline; nothing was touched
   9   ROLLBACK INCOMPLETE: something is still changed, or could not be read back
   70  a bug in gameday; everything restored

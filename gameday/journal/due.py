@@ -77,6 +77,11 @@ class DueTimes:
             row = db.execute(query).first()
         return None if row is None else str(row.story or "")
 
+    def verdict(self, run: str) -> str | None:
+        """A run's verdict; None while there is none."""
+        with self._database.reading() as db:
+            return db.execute(select(schema.runs.c.verdict).where(schema.runs.c.run == run)).scalar()
+
     def beat(self, schedule: str, due: datetime) -> None:
         """Note that whoever claimed it is alive."""
         with self._database.writing() as db:

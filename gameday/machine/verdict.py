@@ -11,6 +11,7 @@ EXIT_CODES = {
     Verdict.ABORTED: 3,
     Verdict.INCONCLUSIVE: 4,
     Verdict.REFUSED: 5,
+    Verdict.ABANDONED: 4,
 }
 ROLLBACK_INCOMPLETE = 9
 
@@ -39,7 +40,7 @@ def _weigh(ending: Ending) -> tuple[Verdict, str, tuple[str, ...]]:
     if ending.abandoned:  # not restored, and not to be: whoever abandoned it has the resource from here on
         left = ", ".join(ending.left) or "nothing of this run's"
         story = f"ABANDONED, left as it is: {left}. {ending.abandoned}."
-        return Verdict.INCONCLUSIVE, story, (ending.abandoned, *ending.drifted, *rest)
+        return Verdict.ABANDONED, story, (ending.abandoned, *ending.drifted, *rest)
     if ending.drifted:  # every other verdict says that everything is restored, which is not true here
         why = (ending.interrupted, ending.refused)
         return Verdict.INCONCLUSIVE, ending.drifted[0], (*ending.drifted, *filter(None, why), *rest)

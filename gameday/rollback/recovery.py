@@ -112,7 +112,7 @@ def abandon(journal: Journal, run: str, asked: Abandon, disarm: Callable[[], Non
     if left:
         resources = ", ".join(dict.fromkeys(state.record.resource for state in left))
         story = f"Abandoned by {why}. Left as it is: {resources}."
-        finished = RunFinished(at=0.0, verdict=Verdict.INCONCLUSIVE, exit_code=4, story=story)
+        finished = RunFinished(at=0.0, verdict=Verdict.ABANDONED, exit_code=4, story=story)
         journal.append(run, finished)
         journal.finish_run(run, finished)
     release_holds(journal, run)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from gameday.schedule.entries import Entry
+from gameday.sdk import Verdict
 
 PROGRAM = (sys.executable, "-P", "-c", "from gameday.cli import main; main()")
 """-P: a folder named gameday in the working directory must not be taken for the package."""
@@ -27,7 +28,7 @@ OUTCOMES = {
 """A run's exit code in a word."""
 UNBEGUN = (2, 3, 5)
 """Exit codes that mean what they say even of a run that the journal has never heard of."""
-ALL_OUTCOMES = (*OUTCOMES.values(), "missed", "skipped", "unstarted", "died")
+ALL_OUTCOMES = (*OUTCOMES.values(), "abandoned", "missed", "skipped", "unstarted", "died")
 """What may become of a due time; docs/scheduling.md says what each means."""
 
 
@@ -97,11 +98,15 @@ class Launcher:
             )
 
 
-def outcome_of(code: int, *, begun: bool = True) -> str:
+def outcome_of(code: int, *, begun: bool = True, verdict: str | None = None) -> str:
     """What became of a run by the exit code of its process, and by whether the journal knows that it began.
+
+    An abandoned run shares its exit code with an inconclusive one; its verdict tells them apart.
 
     Python itself exits with 1 when it cannot import what it needs; that is no verdict of a game day.
     """
     if not begun and code not in UNBEGUN:
         return "unstarted"
+    if verdict == Verdict.ABANDONED and OUTCOMES.get(code) == "inconclusive":
+        return verdict
     return "died" if code < 0 else OUTCOMES.get(code, "bug")

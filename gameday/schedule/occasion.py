@@ -138,7 +138,9 @@ class Occasion(threading.Thread):
     def _became(self, code: int) -> tuple[str, str]:
         """What became of a run whose process has ended, and why."""
         story = self._patiently(lambda: self._times.story(self.run_id))
-        outcome, last = outcome_of(code, begun=story is not None), self._launcher.last_words(self.run_id)
+        verdict = self._patiently(lambda: self._times.verdict(self.run_id))
+        outcome = outcome_of(code, begun=story is not None, verdict=verdict)
+        last = self._launcher.last_words(self.run_id)
         how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
         why = {
             "unstarted": f"its process {how} before its run began",

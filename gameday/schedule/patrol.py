@@ -94,7 +94,10 @@ class Patrol:
         """A run whose daemon is gone, and which has ended or died with it; it is ours now."""
         restored = self.mend(run.run)
         if run.finished_at is not None and run.exit_code is not None and restored:
-            outcome, detail = outcome_of(run.exit_code), f"its daemon ({record.claimed_by}) died meanwhile"
+            outcome, detail = (
+                outcome_of(run.exit_code, verdict=run.verdict),
+                f"its daemon ({record.claimed_by}) died meanwhile",
+            )
         else:
             outcome = "died" if restored else "incomplete"
             back = "everything is put back" if restored else f"NOT PUT BACK: gameday rollback {run.run}"

@@ -24,6 +24,8 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     ABORTED = "aborted"
     REFUSED = "refused"
+    ABANDONED = "abandoned"
+    """Left as it is, since somebody said so: not restored, and not to be."""
 
 
 class Closed(StrEnum):

@@ -43,7 +43,7 @@ def an_abandoned_run_leaves_the_key_off_and_lets_go(scene: Scene) -> None:
     run.wait("expectation_met", probe="read-clock", phase="fault")
     journal = SqlJournal(str(scene.journal))
     journal.abandon(run.id, "ann", "a real incident on this key")
-    finished = scene.ends(run, 4, "inconclusive")
+    finished = scene.ends(run, 4, "abandoned")
     assert "ABANDONED" in finished["story"]
     assert world.key_state == "Disabled"
     assert [step.closed for step in journal.steps(run.id)] == ["abandoned"]

@@ -36,6 +36,7 @@ from gameday.sdk import (
     RadiusPredicted,
     RollbackFinished,
     RollbackStarted,
+    RunAbandoned,
     RunFinished,
     RunPrepared,
     RunStarted,
@@ -472,12 +473,28 @@ def inconclusive() -> list[Sealed]:
     )
 
 
+def abandoned() -> list[Sealed]:
+    """A real incident began on the same key: it stays off, and only the instance is as it was found."""
+    run = Recorder()
+    run.prepare()
+    run.baseline()
+    run.inject()
+    run.goes_dark()
+    why = "abandoned by ann@desk at 2026-03-03T10:04:00Z: a real incident on this key"
+    run.emit(RunAbandoned(at=run.at, why=why))
+    run.close("key", Closed.ABANDONED, why)
+    run.close("boot", Closed.RESTORED)
+    run.emit(RollbackFinished(at=run.at, seconds=0.1, complete=True))
+    return run.finish(Verdict.ABANDONED, 4, f"ABANDONED, left as it is: kms.disable_key on {KEY}. {why}.", why)
+
+
 RUNS = {
     "passed": passed,
     "failed": failed,
     "aborted": aborted,
     "refused": refused,
     "incomplete": incomplete,
+    "abandoned": abandoned,
     "inconclusive": inconclusive,
 }
 

@@ -90,7 +90,7 @@ def test_an_abandoned_run_leaves_the_key_as_it_is_and_says_so() -> None:
     kinds = [type(command) for command in play.out]
     assert kinds.index(StandDown) < kinds.index(CloseStep), "the watchdog must know before the steps are closed"
     assert play.last(CloseStep).closed is Closed.ABANDONED
-    assert (play.finished.verdict, play.finished.exit_code) == (Verdict.INCONCLUSIVE, 4)
+    assert (play.finished.verdict, play.finished.exit_code) == (Verdict.ABANDONED, 4)
     assert "arn:key" in play.finished.story
     assert "a real incident" in play.finished.story
     assert play.all(ReleaseHold)

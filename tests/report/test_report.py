@@ -39,7 +39,7 @@ from gameday.sdk import (
     TargetFacts,
     seal,
 )
-from tests.exporters.recorded import GRANT, RUNS, aborted, failed, incomplete, passed
+from tests.exporters.recorded import GRANT, RUNS, abandoned, aborted, failed, incomplete, passed
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e`|](http://x)@everyone"
 LIMIT = 400_000
@@ -89,6 +89,26 @@ def test_an_incomplete_rollback_is_the_loudest_thing_in_every_format() -> None:
         ".//testcase[@name='everything is put back']/failure"
     )
     assert [failure.get("message") for failure in failures] == [command]
+
+
+def test_what_somebody_left_as_it_is_is_called_put_back_in_no_format() -> None:
+    report = build(abandoned())
+    assert report.ending.verdict == "abandoned"
+    told = {form: unescape(written(report, form)) for form in SUFFIXES}
+    for form, text in told.items():
+        assert "abandoned by ann@desk".replace("@", "@\N{ZERO WIDTH SPACE}" if form == "markdown" else "@") in text, (
+            form
+        )
+    (case,) = ElementTree.fromstring(told["junit"]).findall(".//testcase[@name='everything is put back']")
+    error = case.find("error")
+    assert error is not None and error.get("type") == "abandoned"
+    assert report.changes[0].resource in (error.text or "")
+    put_back = sum(change.state == "restored" for change in report.changes)
+    assert (put_back, len(report.changes)) == (1, 2)
+    assert "1 of 2 put back and read back" in told["markdown"]
+    assert re.search(
+        r"Put back and read back</dt>.{0,200}?1 of 2|1 of 2.{0,200}?Put back and read back", told["html"], re.S
+    )
 
 
 def test_junit_counts_what_broke() -> None:
