@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gameday.errors import CannotInject
-from gameday.sdk import AWS, Cause, Observation, stop_harm
+from gameday.sdk import AWS, Cause, Observation, dry_run, stop_harm
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef
@@ -68,6 +67,8 @@ def checks(aws: AWS, instance: str) -> str:
     said: set[str] = set()
     with aws.answering() as answer:
         for status in aws.client("ec2").describe_instance_status(InstanceIds=[_id(instance)])["InstanceStatuses"]:
+            if status["InstanceId"] != _id(instance):
+                continue
             said |= {status["SystemStatus"]["Status"], status["InstanceStatus"]["Status"]}
     if not answer.ok:
         return f"not known ({answer.code or answer.cause})"
@@ -78,19 +79,18 @@ def key_cause(aws: AWS, volume: str) -> Cause:
     """EC2 said that the volume's key is in an incorrect state; ask KMS in which."""
     state = ""
     with aws.answering():
-        key = aws.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0].get("KmsKeyId", "")
+        found = aws.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
+        key = next((each.get("KmsKeyId", "") for each in found if each["VolumeId"] == volume), "")
         state = aws.client("kms").describe_key(KeyId=key)["KeyMetadata"].get("KeyState", "")
     return _KEY_STATES.get(state, Cause.KEY_UNUSABLE)
 
 
 def rehearse_power(aws: AWS, instance: str) -> None:
     """Dry runs of start and stop, which EC2 answers with DryRunOperation when they are permitted."""
-    ec2 = aws.changing("ec2")
-    for call in (ec2.start_instances, ec2.stop_instances):
-        with aws.answering() as answer:
-            call(InstanceIds=[_id(instance)], DryRun=True)
-        if answer.code != "DryRunOperation":
-            raise CannotInject(f"{instance} may not be put back: {answer.code or answer.cause}: {answer.detail}")
+    ec2, ids = aws.changing("ec2"), [_id(instance)]
+    find = f"see whether instance {ids[0]} still runs, or was started"
+    dry_run(aws, "ec2:StartInstances", lambda: ec2.start_instances(InstanceIds=ids, DryRun=True), find=find, fine=())
+    dry_run(aws, "ec2:StopInstances", lambda: ec2.stop_instances(InstanceIds=ids, DryRun=True), find=find, fine=())
 
 
 def harm(aws: AWS, instance: str) -> str:
@@ -106,7 +106,8 @@ def _describe(aws: AWS, instance: str) -> tuple[InstanceTypeDef | None, Observat
     found: InstanceTypeDef | None = None
     with aws.answering() as answer:
         groups = aws.client("ec2").describe_instances(InstanceIds=[_id(instance)])["Reservations"]
-        found = next((each for group in groups for each in group["Instances"]), None)
+        here = (each for group in groups for each in group["Instances"])
+        found = next((each for each in here if each["InstanceId"] == _id(instance)), None)
     if answer.ok and found is None:
         return None, answer.observation("no such instance").model_copy(update={"cause": Cause.NOT_FOUND})
     return found, answer.observation()

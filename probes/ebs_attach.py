@@ -25,6 +25,7 @@ from gameday.sdk import (
     StillOurs,
     Unknown,
     VolumeId,
+    dry_run,
     format_duration,
 )
 from probes._ec2 import key_cause
@@ -96,14 +97,12 @@ class Attachment(Step):
         """Dry runs of both, which EC2 answers with DryRunOperation when they are permitted."""
         ec2 = aws.changing("ec2")
         volume, instance = _id(self.volume), _id(self.instance)
-        with aws.answering() as attached:
-            ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device=self.device, DryRun=True)
-        with aws.answering() as detached:
-            ec2.detach_volume(VolumeId=volume, InstanceId=instance, DryRun=True)
-        for action, answer in (("ec2:AttachVolume", attached), ("ec2:DetachVolume", detached)):
-            # A volume that hangs on nothing may be answered so instead; whoever is not permitted hears that first.
-            if answer.code not in ("DryRunOperation", *_FREE):
-                raise CannotInject(f"{action} on {self.volume}: {answer.code or answer.cause}: {answer.detail}")
+        find = f"see whether volume {volume} is attached to instance {instance}"
+        attach = lambda: ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device=self.device, DryRun=True)  # noqa: E731
+        # A volume that hangs on nothing may be answered so instead; whoever is not permitted hears that first.
+        dry_run(aws, "ec2:AttachVolume", attach, find=find, fine=_FREE)
+        detach = lambda: ec2.detach_volume(VolumeId=volume, InstanceId=instance, DryRun=True)  # noqa: E731
+        dry_run(aws, "ec2:DetachVolume", detach, find=find, fine=_FREE)
 
 
 class EbsAttach(InvasiveProbe):
@@ -143,7 +142,8 @@ class EbsAttach(InvasiveProbe):
         zone = ""
         with aws.answering():
             groups = aws.client("ec2").describe_instances(InstanceIds=[_id(self.instance)])["Reservations"]
-            zone = next(one["Placement"]["AvailabilityZone"] for group in groups for one in group["Instances"])
+            here = (one for group in groups for one in group["Instances"] if one["InstanceId"] == _id(self.instance))
+            zone = next((one["Placement"]["AvailabilityZone"] for one in here), "")
         if zone != found["AvailabilityZone"]:
             return f"volume {self.volume} is in {found['AvailabilityZone']}, and {self.instance} in {zone or 'none'}"
         return ""
@@ -214,7 +214,7 @@ def look(aws: AWS, volume: str) -> tuple[VolumeTypeDef | None, Observation]:
     found: list[VolumeTypeDef] = []
     with aws.answering() as answer:
         found = aws.client("ec2").describe_volumes(VolumeIds=[_id(volume)])["Volumes"]
-    return (found[0] if found else None), answer.observation()
+    return next((each for each in found if each["VolumeId"] == _id(volume)), None), answer.observation()
 
 
 def _state(volume: VolumeTypeDef) -> str:

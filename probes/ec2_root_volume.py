@@ -36,7 +36,8 @@ class Ec2RootVolume(Probe):
             return _seen(found.answer, Cause.NOT_FOUND, "no root volume is attached") if found.state else found.answer
         root: VolumeTypeDef | None = None
         with aws.answering() as answer:
-            root = aws.client("ec2").describe_volumes(VolumeIds=[found.root_volume])["Volumes"][0]
+            volumes = aws.client("ec2").describe_volumes(VolumeIds=[found.root_volume])["Volumes"]
+            root = next((each for each in volumes if each["VolumeId"] == found.root_volume), None)
         if root is None:
             return answer.observation()
         cause, detail = self._volume(root)

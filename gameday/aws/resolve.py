@@ -153,7 +153,7 @@ def _one_of(
         found = described(by)
     if not answer.ok:
         raise Refused(_why(what, value, aws, answer))
-    meant = [about(each) for each in found if by.id or _is(each, value)]
+    meant = [about(each) for each in found if (about(each)[0] == by.id if by.id else _is(each, value))]
     there = [id_ for id_, state in meant if state not in _GONE]
     if not there:
         raise Refused(_missing(what, value, aws))

@@ -47,4 +47,5 @@ def _volumes(instance: str, aws: AWS) -> list[str]:
         found = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
     except (ec2.exceptions.ClientError, OSError):
         return []
-    return [volume["KmsKeyId"] for volume in found if "KmsKeyId" in volume]
+    here = [v for v in found if any(each.get("InstanceId") == instance for each in v.get("Attachments", []))]
+    return [volume["KmsKeyId"] for volume in here if "KmsKeyId" in volume]

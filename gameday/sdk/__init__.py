@@ -63,6 +63,7 @@ from gameday.sdk._registry import (
     Registry,
     rebuild_step,
 )
+from gameday.sdk._rehearsal import dry_run
 from gameday.sdk._sampling import OnInstances, evenly
 from gameday.sdk._scope import s3_resources
 from gameday.sdk._words import Closed, Phase, Verdict
@@ -222,6 +223,7 @@ __all__ = [
     "Why",
     "chain_is_whole",
     "classify",
+    "dry_run",
     "evenly",
     "first_broken",
     "format_duration",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +14,7 @@ from gameday.sdk import AWS, Duration, StageStep, format_duration
 from gameday.stages._made import TAG, TAG_VALUE, demand, refuse_existing, tags
 
 if TYPE_CHECKING:
-    from types_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef, InstanceTypeDef
+    from types_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef, InstanceTypeDef, TagTypeDef
 
 _GONE = ("terminated", "shutting-down")
 _AMAZON_LINUX = "al2023-ami-2023.*-x86_64"
@@ -199,9 +200,19 @@ def _left_by_runs(aws: AWS, instances: list[str]) -> tuple[list[str], list[str]]
     of: FilterTypeDef = {"Name": "tag:gameday:root-of", "Values": instances}
     detached: list[FilterTypeDef] = [of, {"Name": "tag-key", "Values": ["gameday:kept-by-run"]}]
     detached += [{"Name": "status", "Values": ["available"]}]
-    volumes = [
-        each for page in ec2.get_paginator("describe_volumes").paginate(Filters=detached) for each in page["Volumes"]
+
+    def left(tags: Sequence[TagTypeDef]) -> bool:  # what is listed here is deleted, and not every endpoint filters
+        return any(tag["Key"] == "gameday:root-of" and tag["Value"] in instances for tag in tags)
+
+    found = [v for page in ec2.get_paginator("describe_volumes").paginate(Filters=detached) for v in page["Volumes"]]
+    by_run = {"gameday:kept-by-run"}
+    kept = [
+        volume["VolumeId"]
+        for volume in found
+        if volume["State"] == "available"
+        and left(volume.get("Tags", []))
+        and by_run & {tag["Key"] for tag in volume.get("Tags", [])}
     ]
     pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[of])
-    snapshots = [each["SnapshotId"] for page in pages for each in page["Snapshots"]]
-    return [each["VolumeId"] for each in volumes], snapshots
+    snapshots = [each["SnapshotId"] for page in pages for each in page["Snapshots"] if left(each.get("Tags", []))]
+    return kept, snapshots

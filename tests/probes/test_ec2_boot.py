@@ -254,7 +254,7 @@ def test_the_rehearsal_changes_nothing(
     power.rehearse(aws)
     assert state() == "running"
     lab.trouble("refuse", service="ec2", operation="StartInstances", code="UnauthorizedOperation")
-    with pytest.raises(CannotInject, match="may not be put back: UnauthorizedOperation"):
+    with pytest.raises(CannotInject, match="ec2:StartInstances is not permitted: UnauthorizedOperation"):
         power.rehearse(aws)
 
 

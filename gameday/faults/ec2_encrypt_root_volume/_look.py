@@ -42,7 +42,8 @@ def instance(aws: AWS, arn: str) -> InstanceTypeDef | None:
     """The instance, or None when it is terminated or was never there."""
     pages = aws.client("ec2").get_paginator("describe_instances").paginate(Filters=[_filter("instance-id", id_of(arn))])
     found = [each for page in pages for group in page["Reservations"] for each in group["Instances"]]
-    return next((each for each in found if each["State"]["Name"] not in GONE), None)
+    here = [each for each in found if each["InstanceId"] == id_of(arn)]  # not every endpoint knows every filter
+    return next((each for each in here if each["State"]["Name"] not in GONE), None)
 
 
 def known_instance(aws: AWS, arn: str) -> InstanceTypeDef:
@@ -60,20 +61,26 @@ def at(machine: InstanceTypeDef, device: str) -> InstanceBlockDeviceMappingTypeD
 
 def volume(aws: AWS, volume_id: str) -> VolumeTypeDef | None:
     """One volume by its id."""
-    return next(iter(_volumes(aws, [_filter("volume-id", volume_id)])), None)
+    found = _volumes(aws, [_filter("volume-id", volume_id)])
+    return next((each for each in found if each["VolumeId"] == volume_id), None)
 
 
 def volumes(aws: AWS, tags: Mapping[str, str]) -> list[VolumeTypeDef]:
     """The volumes that carry all these tags, without those on their way out."""
     found = _volumes(aws, [_filter(f"tag:{name}", value) for name, value in tags.items()])
-    return [each for each in found if each["State"] not in ("deleting", "deleted")]
+    return [each for each in found if each["State"] not in ("deleting", "deleted") and _carries(each, tags)]
 
 
 def snapshots(aws: AWS, tags: Mapping[str, str]) -> list[SnapshotTypeDef]:
     """The account's own snapshots that carry all these tags."""
     wanted = [_filter(f"tag:{name}", value) for name, value in tags.items()]
     pages = aws.client("ec2").get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=wanted)
-    return [each for page in pages for each in page["Snapshots"]]
+    return [each for page in pages for each in page["Snapshots"] if _carries(each, tags)]
+
+
+def _carries(found: VolumeTypeDef | SnapshotTypeDef, tags: Mapping[str, str]) -> bool:
+    """Not every endpoint knows every filter, and what comes back is deleted by the undo."""
+    return tags.items() <= tags_of(found).items()
 
 
 def attachment(found: VolumeTypeDef) -> VolumeAttachmentTypeDef | None:
@@ -81,7 +88,7 @@ def attachment(found: VolumeTypeDef) -> VolumeAttachmentTypeDef | None:
     return next((each for each in found.get("Attachments", []) if each.get("State") != "detached"), None)
 
 
-def tags_of(found: InstanceTypeDef | VolumeTypeDef) -> dict[str, str]:
+def tags_of(found: InstanceTypeDef | VolumeTypeDef | SnapshotTypeDef) -> dict[str, str]:
     """Tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gameday.errors import CannotInject
 from gameday.faults.ec2_encrypt_root_volume import _look
-from gameday.sdk import AWS, Cause, Duration, InstanceId, KeyId, Rank, Step
+from gameday.sdk import AWS, Duration, InstanceId, KeyId, Rank, Step, dry_run
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef, VolumeTypeDef
@@ -55,11 +55,13 @@ class RootStep(Step):
         root = _look.at(machine, machine["RootDeviceName"])
         if root is None:
             raise CannotInject(f"instance {self.id} has no root volume")
-        for action, call in self.dry_runs(aws, machine, root["Ebs"]["VolumeId"]).items():
-            with aws.answering() as answer:
-                call()
-            if answer.cause in (Cause.ACCESS_DENIED, Cause.CREDENTIALS, Cause.UNREACHABLE, Cause.THROTTLED):
-                raise CannotInject(f"{action} is not permitted: {answer.code or answer.cause}: {answer.detail}")
+        volume = root["Ebs"]["VolumeId"]
+        find = (
+            f"look at instance {self.id}, at its root volume {volume} (tag {KEPT_BY}), and for snapshots and volumes "
+            f"that carry the tag gameday:run={aws.run}"
+        )
+        for action, call in self.dry_runs(aws, machine, volume).items():
+            dry_run(aws, action, call, find=find)
 
     def dry_runs(self, aws: AWS, machine: InstanceTypeDef, root: str) -> dict[str, Callable[[], Any]]:
         """The changing calls of inject and undo as dry runs, by their IAM action."""
