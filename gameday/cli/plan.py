@@ -14,7 +14,7 @@ from gameday.cli.journals import warn_of_open_steps
 from gameday.cli.target_options import journal_of, journal_words, playbook_on_target
 from gameday.engine.iam import policies
 from gameday.engine.plan import Plan, make_plan
-from gameday.engine.prepare import prepare, refusals
+from gameday.engine.prepare import foreseeable, prepare
 from gameday.errors import Refused
 from gameday.journal import Journal, Owner
 from gameday.journal.sql import SqlJournal, default_place
@@ -102,7 +102,10 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
     _print_looks(plan)
     limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
     click.echo(f"limits  {limits}")
-    why = [*refusals(playbook, plan, target, journal), *_print_radius(playbook, plan, target)]
+    refused, shown = foreseeable(playbook, plan, target, journal)
+    for said in shown:
+        click.echo(f"check   {said}")
+    why = [*refused, *_print_radius(playbook, plan, target)]
     for reason in why:
         click.echo(f"REFUSED {reason}")
     if why:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pydantic import JsonValue
 
 from gameday.engine.plan import Plan
+from gameday.engine.simulator import Simulated, principal_of, simulate
 from gameday.playbook import Playbook
 from gameday.sdk import AWS, Part, RefKind, Switch
 
@@ -28,9 +29,11 @@ def policies(playbook: Playbook, plan: Plan, aws: AWS, caller: str) -> dict[str,
     """
     scope = _Scope(plan, aws, any_run=True)
     run: list[Need] = [("sts:GetCallerIdentity", ANYTHING)]
-    run.append(
-        ("iam:SimulatePrincipalPolicy", (principal_of(caller) or f"arn:{aws.partition}:iam::{aws.account}:role/*",))
-    )
+    for who in filter(None, (caller, plan.prepared.target.rollback_caller)):
+        principal = principal_of(who, aws)
+        about = principal.arn if principal else f"arn:{aws.partition}:iam::{aws.account}:role/*"
+        run.append(("iam:SimulatePrincipalPolicy", (about,)))
+        run += [("iam:GetRole", (about,))] if ":role/" in about else []
     for use in playbook.stage:
         run += [(action, scope.of(action, use.part)) for action in use.part.needs if _reads(action)]
     for name, part in plan.probes.items():
@@ -52,44 +55,15 @@ def _radius_calls(playbook: Playbook) -> tuple[str, ...]:
     return needed(playbook)
 
 
-def denied(plan: Plan, aws: AWS, caller: str, *, only_undo: bool = False) -> list[str]:
-    """What the policy simulator says that the caller may not do of all that steps call; ``[]`` where it cannot say.
+def simulated(plan: Plan, aws: AWS, caller: str, *, only_undo: bool = False) -> Simulated:
+    """What the policy simulator says of all that the caller's steps call.
 
     ``only_undo`` asks about what puts back and reads, and nothing else.
 
-    The simulator sees no key or bucket policy for a role, so what it refuses may be allowed in truth. The run is
-    refused all the same: what cannot be rehearsed (EC2's CreateGrant, above all) would otherwise be found out when
-    the instance is down. Source: IAM User Guide, "IAM policy testing with the policy simulator".
+    What it refuses refuses the run, though a key policy may allow it: what cannot be rehearsed (EC2's CreateGrant,
+    above all) would otherwise be found out when the instance is down.
     """
-    principal = principal_of(caller)
-    if not principal:
-        return []
-    by_resource: dict[tuple[str, ...], set[str]] = {}
-    for action, resources in _changes(plan, _Scope(plan, aws), inject=not only_undo):
-        by_resource.setdefault(resources, set()).add(action)
-    found: list[str] = []
-    for resources, actions in by_resource.items():
-        with aws.answering():
-            pages = aws.client("iam").get_paginator("simulate_principal_policy")
-            asked = pages.paginate(PolicySourceArn=principal, ActionNames=sorted(actions), ResourceArns=[*resources])
-            results = [result for page in asked for result in page["EvaluationResults"]]
-            found += [f"{r['EvalActionName']} on {r['EvalResourceName']}" for r in results if _no(r["EvalDecision"])]
-    return sorted(found)
-
-
-def principal_of(caller: str) -> str:
-    """The user or role behind a caller's ARN, or ``""`` for the account's root, which no policy limits."""
-    kind, _, name = caller.rpartition(":")[2].partition("/")
-    if kind == "user":
-        return caller
-    if kind != "assumed-role":
-        return ""
-    partition, account = caller.split(":")[1], caller.split(":")[4]
-    return f"arn:{partition}:iam::{account}:role/{name.partition('/')[0]}"
-
-
-def _no(decision: str) -> bool:
-    return decision != "allowed"
+    return simulate(aws, caller, _changes(plan, _Scope(plan, aws), inject=not only_undo))
 
 
 def _changes(plan: Plan, scope: _Scope, *, inject: bool = True) -> list[Need]:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from gameday.engine.harbour import under_key
-from gameday.engine.iam import denied
+from gameday.engine.iam import simulated
 from gameday.engine.job import Target, undoers
 from gameday.engine.plan import Plan, make_plan
+from gameday.engine.simulator import Simulated
 from gameday.engine.switch import checks
 from gameday.errors import CannotInject, JournalError, Refused
 from gameday.journal import HoldRecord, Journal, StepRecord
@@ -62,9 +63,12 @@ def prepare(
     return plan
 
 
-def refusals(playbook: Playbook, plan: Plan, target: Target, journal: Journal) -> list[str]:
-    """Every reason not to begin that can be seen without a call that might write."""
-    return [why for _, why, _ in _checks(playbook, plan, target, journal) if why]
+def foreseeable(playbook: Playbook, plan: Plan, target: Target, journal: Journal) -> tuple[list[str], list[str]]:
+    """Every reason not to begin that can be seen without a call that might write, and what else a check shows."""
+    found = list(_checks(playbook, plan, target, journal))
+    return [why for _, why, _ in found if why], [
+        f"{check}: {shown}" for check, why, shown in found if shown and not why
+    ]
 
 
 def _stage(playbook: Playbook, aws: AWS, emit: Emit, *, may_stage: bool) -> None:
@@ -99,10 +103,10 @@ def _checks(playbook: Playbook, plan: Plan, target: Target, journal: Journal) ->
             yield f"fault {fault.uses}", why, ""
     for name, probe in plan.probes.items():
         yield f"probe {name}", probe.refusal(aws), ""
-    yield "permissions", _not_allowed(facts.caller, denied(plan, aws, facts.caller)), ""
+    yield "permissions", *_permitted(facts.caller, simulated(plan, aws, facts.caller))
     if facts.rollback_caller:
-        refused = denied(plan, aws, facts.rollback_caller, only_undo=True)
-        yield "permissions to put back", _not_allowed(facts.rollback_caller, refused), ""
+        found = simulated(plan, aws, facts.rollback_caller, only_undo=True)
+        yield "permissions to put back", *_permitted(facts.rollback_caller, found)
     yield from checks(plan.switches, aws)
     for id_, step in plan.steps.items():
         yield f"state {id_}", _why_not(step, aws), ""
@@ -134,8 +138,15 @@ def _too_short(playbook: Playbook, target: Target) -> str:
     return next((one for one in why if one), "")
 
 
-def _not_allowed(caller: str, refused: list[str]) -> str:
-    return f"{caller} is not allowed {', '.join(refused)}; gameday iam-policy prints what is needed" if refused else ""
+def _permitted(caller: str, found: Simulated) -> tuple[str, str]:
+    """Why not, and what is not known: silence is no yes, and is said where it can still be acted upon."""
+    if found.denied:
+        what = f"{caller} is not allowed {', '.join(found.denied)}; gameday iam-policy prints what is needed"
+        return what, ""
+    if not found.unanswered:
+        return "", ""
+    unknown = f"whether {caller} may do all that this run calls is not known before something is changed"
+    return "", f"WARNING: the policy simulator could not be asked: {found.unanswered}; {unknown}"
 
 
 def _held(plan: Plan, journal: Journal) -> str:

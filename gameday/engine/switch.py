@@ -89,13 +89,16 @@ def checks(armed: tuple[Switch, ...], aws: AWS) -> Iterator[tuple[str, str, str]
 
 
 def _role_refused(role: str, aws: AWS) -> str:
-    document = ""
+    document = arn = ""
     with aws.answering() as answer:
         found = aws.client("iam").get_role(RoleName=role.rpartition("/")[2])["Role"]
+        arn = found["Arn"]
         trust: object = found.get("AssumeRolePolicyDocument", "")
         document = unquote(trust) if isinstance(trust, str) else json.dumps(trust)
     if answer.cause is Cause.NOT_FOUND:
         return f"the dead man's switch has no role: there is no {role}"
+    if answer.ok and arn != role:
+        return f"the dead man's switch could not fire: {role} is in fact {arn}; name it with its path"
     if answer.ok and SERVICE not in document:
         return f"the dead man's switch could not fire: {role} does not trust {SERVICE}"
     return ""  # who may not read roles is told by CreateSchedule
@@ -111,5 +114,6 @@ def _may(switch: Switch, aws: AWS) -> tuple[str, str]:
         decision = next((result["EvalDecision"] for result in said["EvaluationResults"]), "")
     if answer.ok and decision != "allowed":
         return f"the dead man's switch could not fire: {switch.role} may not {switch.call.permission} ({decision})", ""
-    what = "the policy simulator allows it" if answer.ok else "the policy simulator may not be asked"
+    silent = f"WARNING: the policy simulator could not be asked: {answer.code or answer.cause}: {answer.detail}"
+    what = "the policy simulator allows it" if answer.ok else silent
     return "", f"{what}; whether the resource's own policy does, only a call as {switch.role} can prove"

@@ -56,18 +56,18 @@ class Account:
     def on_lab(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.gameday(*words, "--target", f"lab={self.lab.url}")
 
-    def made(self, policy: dict[str, Any], trust: dict[str, Any] = TRUST) -> str:
+    def made(self, policy: dict[str, Any], trust: dict[str, Any] = TRUST, path: str = "/") -> str:
         """The name of a new role with this policy."""
         name = f"runner-{len(self._roles)}"
         self._roles.append(name)
         iam = self.client("iam")
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=json.dumps(trust))
         iam.put_role_policy(RoleName=name, PolicyName="printed", PolicyDocument=json.dumps(policy))
         return name
 
-    def role(self, policy: dict[str, Any]) -> dict[str, str]:
+    def role(self, policy: dict[str, Any], path: str = "/") -> dict[str, str]:
         """A new role with this policy, assumed: what the environment of a run holds."""
-        arn = f"arn:aws:iam::{ACCOUNT}:role/{self.made(policy)}"
+        arn = f"arn:aws:iam::{ACCOUNT}:role{path}{self.made(policy, path=path)}"
         given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="tester", DurationSeconds=14400)[
             "Credentials"
         ]
