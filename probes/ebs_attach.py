@@ -27,6 +27,7 @@ from gameday.sdk import (
     VolumeId,
     dry_run,
     format_duration,
+    unlike,
 )
 from probes._ec2 import key_cause
 
@@ -63,6 +64,10 @@ class Attachment(Step):
         if found["State"] != "available":
             raise CannotInject(f"volume {self.volume} is {found['State']}: a spare one must be available")
         return {"state": "available"}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """The volume was free, or it would have been refused."""
+        return unlike(before, state="available")
 
     def inject(self, aws: AWS, before: Before) -> None:
         """AttachVolume; the probe does it itself while it looks."""

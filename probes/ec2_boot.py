@@ -27,6 +27,7 @@ from gameday.sdk import (
     Unknown,
     classify,
     format_duration,
+    unlike,
 )
 from probes._ec2 import GONE, Look, checks, harm, key_cause, look, rehearse_power
 
@@ -61,6 +62,10 @@ class InstancePower(Step):
             said = f"is {found.state}" if found.state else f"could not be read ({found.said})"
             raise CannotInject(f"instance {self.instance} {said}: it must be running or stopped")
         return {"state": found.state}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """At rest."""
+        return unlike(before, state=("running", "stopped"))
 
     def inject(self, aws: AWS, before: Before) -> None:
         """StopInstances; the probe does it itself while it looks."""

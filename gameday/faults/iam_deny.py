@@ -27,6 +27,7 @@ from gameday.sdk import (
     Step,
     StillOurs,
     Unknown,
+    unlike,
 )
 
 NOT_OURS = ("/aws-service-role/", "/aws-reserved/")
@@ -82,7 +83,7 @@ class InlineDeny(Step, ABC):
             raise CannotInject(f"{self.arn} is in fact {arn}: name it with its path, or as that")
         if taken := next((path for path in NOT_OURS if path in arn), ""):
             raise CannotInject(f"{arn} is below {taken}, and IAM lets nobody change it")
-        policy = own_sid(f"gameday-deny-{aws.run}-", aws.run, self.model_dump_json())
+        policy = self._policy(aws.run)
         with aws.answering() as answer:
             self.look(aws, policy)
         if answer.ok:
@@ -90,6 +91,13 @@ class InlineDeny(Step, ABC):
         if answer.cause is not Cause.NOT_FOUND:
             raise CannotInject(f"the inline policies of {arn} could not be read ({_said(answer)})")
         return {"policy": policy}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """The policy's name, which only this run and these parameters have."""
+        return unlike(before, policy=self._policy(run))
+
+    def _policy(self, run: str) -> str:
+        return own_sid(f"gameday-deny-{run}-", run, self.model_dump_json())
 
     def inject(self, aws: AWS, before: Before) -> None:
         """PutRolePolicy or PutUserPolicy, once."""

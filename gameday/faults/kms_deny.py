@@ -23,6 +23,7 @@ from gameday.sdk import (
     StepFault,
     StillOurs,
     Unknown,
+    unlike,
 )
 
 SID = "GamedayDeny"
@@ -109,10 +110,17 @@ class Deny(StepFault):
                 f"the policy of key {self.key} has a statement {SID}… already: of another run, or of another kms.deny "
                 "of this one, which can name all principals in one"
             )
-        sid = _policy.own_sid(SID, aws.run, self.model_dump_json())
+        sid = self._sid(aws.run)
         if (size := len(_policy.added(text, self._statement(sid)).encode())) > LONGEST:
             raise CannotInject(f"the policy of key {self.key} would have {size} bytes, and KMS takes {LONGEST}")
         return {"policy": text, "sid": sid}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """The statement's Sid, which only this run and these parameters have."""
+        return unlike(before, sid=self._sid(run))
+
+    def _sid(self, run: str) -> str:
+        return _policy.own_sid(SID, run, self.model_dump_json())
 
     def inject(self, aws: AWS, before: Before) -> None:
         """PutKeyPolicy, once, of what was read immediately before and the statement."""

@@ -19,6 +19,7 @@ from gameday.sdk import (
     StepFault,
     StillOurs,
     Unknown,
+    unlike,
 )
 
 
@@ -65,6 +66,10 @@ class DisableKey(StepFault):
         if state != "Enabled":
             raise CannotInject(f"key {self.key} is {state}, not Enabled: it could not be put back so")
         return {"state": state}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """The key was enabled, or it would have been refused."""
+        return unlike(before, state="Enabled")
 
     def inject(self, aws: AWS, before: Before) -> None:
         """DisableKey, once."""

@@ -22,6 +22,7 @@ from gameday.sdk import (
     StepFault,
     StillOurs,
     Unknown,
+    unlike,
 )
 
 WINDOW = 7
@@ -83,6 +84,10 @@ class ScheduleDeletion(StepFault):
         if replicas:
             raise CannotInject(f"key {self.key} is a multi-Region primary key with replicas: its deletion would wait")
         return {"state": state}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """The key was enabled, or it would have been refused."""
+        return unlike(before, state="Enabled")
 
     def inject(self, aws: AWS, before: Before) -> None:
         """ScheduleKeyDeletion, once."""

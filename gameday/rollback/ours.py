@@ -9,14 +9,69 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gameday.journal import StepState
-from gameday.sdk import AWS, Rank, Restored, Step, TrailRecord
+from gameday.journal import RunRecord, StepState
+from gameday.sdk import AWS, Rank, Restored, RunPrepared, Sealed, Step, TrailRecord, first_broken
 
 PAGES = 10
 """Pages of 50 of a run's calls; LookupEvents allows two requests a second to the whole account."""
 CLOCKS_DIFFER = timedelta(minutes=2)
 WINDOW = timedelta(minutes=15)
 """How long after the intent the call can have been recorded: far more than any call may take to land."""
+
+
+def disagreement(state: StepState, step: Step, run: RunRecord, events: list[Sealed], *, ours: bool) -> str:
+    """Why a step is not one that gameday wrote, in a sentence; ``""`` when all that the journal says of it agrees.
+
+    Whoever can write the journal must not decide what an administrator's rollback does. So all that an undo uses is
+    made again from the run's id and the step's parameters, and the rest must stand in the run's sealed events.
+    ``ours`` vouches for what the events lack, and for nothing that can be made again.
+    """
+    record = state.record
+    why = (
+        ("it is filed under another run" if record.run != run.run else "")
+        or _unlike("resource", record.resource, step.resource)
+        or _unlike("rank", record.rank, int(step.rank))
+        or _elsewhere(record.resource, run)
+        or step.mismatch(run.run, record.before)
+        or ("" if ours else _unsealed(state, run, events))
+    )
+    if not why:
+        return ""
+    return (
+        f"{record.uses} on {record.resource}: refused, since the journal does not agree with itself: {why}. Somebody "
+        f"may have written to it; look at the resource, put it back by hand if the run changed it, and close the "
+        f"step with: gameday abandon {run.run} --reason ..."
+    )
+
+
+def _unlike(name: str, said: object, made: object) -> str:
+    return "" if said == made else f"its {name} is {said!r}, and by its parameters it is {made!r}"
+
+
+def _elsewhere(resource: str, run: RunRecord) -> str:
+    """Whether a resource is in another account or Region than the run's; a bucket's ARN names neither."""
+    _, _, _, region, account, *_ = [*resource.split(":"), *[""] * 5]
+    if run.target is None or (account in ("", run.target.account) and region in ("", run.target.region)):
+        return ""
+    return f"it is in {account}/{region}, and the run was in {run.target.account}/{run.target.region}"
+
+
+def _unsealed(state: StepState, run: RunRecord, events: list[Sealed]) -> str:
+    """What the run's chain of events does not confirm."""
+    record = state.record
+    if (broken := first_broken(events)) is not None:
+        return f"the chain of events of run {run.run} is broken at event {broken}"
+    if any(sealed.run != run.run for sealed in events):
+        return "the events are another run's"
+    prepared = next((sealed.event for sealed in events if isinstance(sealed.event, RunPrepared)), None)
+    if prepared is None:
+        return f"run {run.run} has no sealed event that says what it would change (--ours vouches for it)"
+    if prepared.target != run.target:
+        return f"run {run.run} was prepared for another target than the one in its row"
+    mine = (record.id, record.uses, record.step, record.resource)
+    if not any((one.id, one.uses, one.step, one.resource) == mine for one in prepared.steps):
+        return f"run {run.run} was not prepared to change it"
+    return ""
 
 
 def doubtful(state: StepState) -> bool:

@@ -15,7 +15,7 @@ from gameday.rollback.claim import Claim
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import Clock
 from gameday.rollback.listener import Listener
-from gameday.rollback.ours import doubtful, whose
+from gameday.rollback.ours import disagreement, doubtful, whose
 from gameday.rollback.scribe import Scribe
 from gameday.sdk import AWS, Closed, Exporter, Rank, RunFinished, Step, StepClosed, Verdict, rebuild_step
 
@@ -40,12 +40,13 @@ def recover(
     """Undo a run's open steps; returns one sentence for each that is still open.
 
     ``ours`` says that a human knows each open change to be the run's; without, a change of which the run did not live
-    to say that it made it is undone only if CloudTrail says so. Raises JournalError when a step cannot be understood
-    by this installation; then nothing was called.
+    to say that it made it is undone only if CloudTrail says so. A step that this installation cannot understand, or
+    about which the journal does not agree with itself, is left and said; it holds up no other.
     """
     open_ = journal.steps(run, only_open=True)
     record = journal.run(run)
-    steps = {state.record.id: rebuild(state.record) for state in open_}
+    events = journal.events(run)
+    steps: dict[str, Step] = {}
     began = clock()
 
     def elapsed() -> float:
@@ -56,7 +57,13 @@ def recover(
     left: list[str] = []
     going: list[StepState] = []
     for state in open_:
-        doubt = "" if ours or not doubtful(state) else whose(state, steps[state.record.id], aws)
+        try:
+            step = steps[state.record.id] = rebuild(state.record)
+        except JournalError as error:
+            left.append(str(error))
+            continue
+        doubt = disagreement(state, step, record, events, ours=ours)
+        doubt = doubt or ("" if ours or not doubtful(state) else whose(state, step, aws))
         left += [doubt] if doubt else []
         going += [] if doubt else [state]
     settle = max((state.record.settle for state in going), default=0.0)

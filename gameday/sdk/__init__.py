@@ -53,6 +53,7 @@ from gameday.sdk._parts import (
     StillOurs,
     Switch,
     Unknown,
+    unlike,
 )
 from gameday.sdk._registry import (
     EXPORTERS,
@@ -232,4 +233,5 @@ __all__ = [
     "s3_resources",
     "seal",
     "stop_harm",
+    "unlike",
 ]

@@ -19,6 +19,16 @@ Before = Mapping[str, JsonValue]
 """The state that was found: all that an undo needs, as JSON, without secrets."""
 
 
+def unlike(before: Before, **wanted: object) -> str:
+    """Which value of ``before`` is not as wanted (one of several, for a tuple), in a few words, or ``""``."""
+    for name, value in wanted.items():
+        found = before.get(name)
+        if found not in value if isinstance(value, tuple) else found != value:
+            said = " or ".join(map(repr, value)) if isinstance(value, tuple) else repr(value)
+            return f"its {name} is {found!r}, and the run's would be {said}"
+    return ""
+
+
 class Part(BaseModel):
     """Something that a playbook names with ``uses:`` and configures with ``with:``."""
 
@@ -185,6 +195,15 @@ class Step(BaseModel, ABC):
     @abstractmethod
     def read_back(self, aws: AWS, before: Before) -> ReadBack:
         """Ask the resource whether it is as captured."""
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """What of ``before`` this step cannot have captured in that run, in a few words, or ``""``. Asks nobody.
+
+        An undo believes the journal only after this: what can be made again from the run's id and the step's own
+        fields (a policy's name, a Sid, a tag) is made again here and compared; whoever can write the journal must not
+        choose what is deleted.
+        """
+        return ""
 
     def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...] | None:
         """The calls, in order, with which the cloud itself can undo this step when everyone else is dead.

@@ -86,6 +86,11 @@ class Schedule(Switch):
         # The first is AWS's time, the second this machine's: how long ago it was is told by the clock that told it.
         return {"fires_at": f"{fires.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", "captured_at": captured.isoformat()}
 
+    def mismatch(self, run: str, before: Before) -> str:
+        """The schedule's name, which has the run in it; no other schedule is deleted."""
+        own = self.name.startswith(f"gameday-{run}-") and self.name.rpartition("-")[2].isdecimal()
+        return "" if own else f"the schedule is {self.name!r}, and the run's would be gameday-{run}-NUMBER"
+
     def inject(self, aws: AWS, before: Before) -> None:
         """CreateSchedule, once; AWS refuses it when the role does not trust scheduler.amazonaws.com."""
         aws.changing("scheduler").create_schedule(

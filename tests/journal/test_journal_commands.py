@@ -83,7 +83,7 @@ def test_a_dead_run_is_abandoned_and_says_what_stays_as_it_is(tmp_path: Path) ->
     assert closed.closed == Closed.ABANDONED
     assert "the key is burnt" in str(closed.detail)
     record = journal.run("aaaa1111")
-    assert (record.verdict, record.exit_code) == ("inconclusive", 4)
+    assert (record.verdict, record.exit_code) == ("abandoned", 4)
     assert str(record.story).startswith("Abandoned by ")
     assert chain_is_whole(journal.events("aaaa1111"))
     assert not journal.holds()

@@ -140,7 +140,7 @@ def test_it_ends_only_when_no_undo_without_an_answer_can_land_any_more() -> None
     assert not state.open
 
 
-def test_a_dead_run_that_is_abandoned_is_as_inconclusive_as_a_living_one(journal: SqlJournal) -> None:
+def test_a_dead_run_that_is_abandoned_has_the_verdict_of_a_living_one(journal: SqlJournal) -> None:
     abandon(journal, RUN, Abandon(by="ann", reason="an incident", at="2026-01-01T00:00:00+00:00"), lambda: None)
-    assert (journal.run(RUN).verdict, journal.run(RUN).exit_code) == ("inconclusive", 4)
+    assert (journal.run(RUN).verdict, journal.run(RUN).exit_code) == ("abandoned", 4)
     assert journal.holds() == []

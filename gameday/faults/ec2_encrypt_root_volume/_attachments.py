@@ -37,6 +37,10 @@ class Detach(RootStep):
         delete = mapping["Ebs"].get("DeleteOnTermination", False)
         return {"old": old["VolumeId"], "new": new["VolumeId"], "device": device, "delete": delete}
 
+    def mismatch(self, run: str, before: Before) -> str:
+        """Ids of volumes, and a device."""
+        return _look.no_volume(before, "old", "new") or _look.no_device(before)
+
     def inject(self, aws: AWS, before: Before) -> None:
         """DetachVolume, once."""
         aws.changing("ec2").detach_volume(VolumeId=str(before["old"]), InstanceId=self.id)
@@ -119,6 +123,10 @@ class Attach(RootStep):
         old = _look.Wait(aws, self.within, f"the old root volume of {self.id} was not detached").until(look)
         return {"new": _new(aws, self.id)["VolumeId"], "device": _look.tags_of(old)[DEVICE]}
 
+    def mismatch(self, run: str, before: Before) -> str:
+        """Ids of volumes, and a device."""
+        return _look.no_volume(before, "new") or _look.no_device(before)
+
     def inject(self, aws: AWS, before: Before) -> None:
         """AttachVolume, once."""
         new, device = str(before["new"]), str(before["device"])
@@ -164,6 +172,10 @@ class DeleteOnTermination(RootStep):
 
         now = _look.Wait(aws, self.within, f"the new volume {new} was not attached to {self.id}").until(look)
         return {"new": new, "device": device, "was": now, "wanted": tags[DELETE] == "true"}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """Ids of volumes, and a device."""
+        return _look.no_volume(before, "new") or _look.no_device(before)
 
     def inject(self, aws: AWS, before: Before) -> None:
         """ModifyInstanceAttribute, once."""

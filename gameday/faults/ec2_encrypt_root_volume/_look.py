@@ -6,13 +6,14 @@ raised: the hands of the machine understand it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from gameday.errors import CannotInject
-from gameday.sdk import AWS, format_duration
+from gameday.sdk import AWS, Before, format_duration
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import (
@@ -140,3 +141,16 @@ def _volumes(aws: AWS, filters: list[FilterTypeDef]) -> list[VolumeTypeDef]:
 def _filter(name: str, value: str) -> FilterTypeDef:
     """EC2 reads some characters in a value as wildcards; ids, and what we tag with, have none of them."""
     return {"Name": name, "Values": [value]}
+
+
+def no_volume(before: Before, *names: str) -> str:
+    """Which of these is no volume's id, in a few words, or ``""``."""
+    wrong = [name for name in names if not re.fullmatch(r"vol-[0-9a-f]{8,17}", str(before.get(name)))]
+    return f"its {wrong[0]} is {before.get(wrong[0])!r}, which is no volume's id" if wrong else ""
+
+
+def no_device(before: Before) -> str:
+    """Why ``device`` is no device's name, in a few words, or ``""``."""
+    device = before.get("device")
+    fits = isinstance(device, str) and re.fullmatch(r"[\w/]{1,32}", device)
+    return "" if fits else f"its device is {device!r}, which is none"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from gameday.errors import CannotInject
 from gameday.faults.ec2_encrypt_root_volume import _fit, _look
 from gameday.faults.ec2_encrypt_root_volume._step import DELETE, DEVICE, KEPT_BY, POWER, ROOT_OF, RootStep
-from gameday.sdk import AWS, Before, Calls, Drifted, ReadBack, Restored, StillOurs
+from gameday.sdk import AWS, Before, Calls, Drifted, ReadBack, Restored, StillOurs, unlike
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef
@@ -43,6 +43,14 @@ class Mark(RootStep):
             DELETE: str(mapping["Ebs"].get("DeleteOnTermination", False)).lower(),
         }
         return {"old": root["VolumeId"], "tags": dict(tags)}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """A volume's id, and our own tags and no others: a tag of somebody else's is never taken away."""
+        tags = before.get("tags")
+        if not isinstance(tags, dict) or set(tags) != {KEPT_BY, ROOT_OF, DEVICE, POWER, DELETE}:
+            return f"its tags are {tags!r}, which are not the run's"
+        own = unlike(tags, **{KEPT_BY: run, ROOT_OF: self.id, POWER: ("running", "stopped"), DELETE: ("true", "false")})
+        return own or _look.no_volume(before, "old")
 
     def inject(self, aws: AWS, before: Before) -> None:
         """CreateTags, once."""
@@ -85,6 +93,10 @@ class Stop(RootStep):
             raise CannotInject(f"instance {self.id} is {state}: it must be running or stopped")
         return {"state": state}
 
+    def mismatch(self, run: str, before: Before) -> str:
+        """At rest."""
+        return unlike(before, state=("running", "stopped"))
+
     def inject(self, aws: AWS, before: Before) -> None:
         """StopInstances, once; on a stopped instance it does nothing."""
         _power(aws, self.id, "stopped")
@@ -120,6 +132,10 @@ class Start(RootStep):
     def capture(self, aws: AWS) -> Before:
         """Whether it was running stands in the old volume's tags."""
         return {"state": _look.tags_of(self.marked(aws))[POWER]}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """At rest."""
+        return unlike(before, state=("running", "stopped"))
 
     def inject(self, aws: AWS, before: Before) -> None:
         """StartInstances, once; StopInstances, which does nothing, where it was found stopped."""

@@ -52,6 +52,15 @@ class BlockPublicAccess(OfBucket):
             )
         return {"block": None if found is None else {str(name): on for name, on in found.items()}}
 
+    def mismatch(self, run: str, before: Before) -> str:
+        """Four switches or none. Only those that were on are turned on again, so that a lie can open nothing."""
+        found = before.get("block")
+        if found is None and "block" in before:
+            return ""
+        names = set(found) if isinstance(found, dict) else set()
+        whole = isinstance(found, dict) and all(isinstance(on, bool) for on in found.values())
+        return "" if whole and names == set(SWITCHES) else f"its block is {found!r}, which are not four switches"
+
     def inject(self, aws: AWS, before: Before) -> None:
         """PutPublicAccessBlock with the switches off, where one is on."""
         found = _switches(before)

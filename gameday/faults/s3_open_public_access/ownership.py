@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from gameday.errors import CannotInject
 from gameday.faults.s3_open_public_access.common import OfBucket, said
-from gameday.sdk import AWS, Before, Calls, CloudCall, Drifted, ReadBack, Restored, StillOurs, Unknown
+from gameday.sdk import AWS, Before, Calls, CloudCall, Drifted, ReadBack, Restored, StillOurs, Unknown, unlike
 
 ENFORCED: Literal["BucketOwnerEnforced"] = "BucketOwnerEnforced"
 PREFERRED: Literal["BucketOwnerPreferred"] = "BucketOwnerPreferred"
@@ -42,6 +42,10 @@ class Ownership(OfBucket):
         if not answer.ok:
             raise CannotInject(f"the ownership controls of bucket {self.bucket} could not be read ({said(answer)})")
         return {"ownership": found}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """One of the rules that S3 has, or none."""
+        return unlike(before, ownership=(ENFORCED, PREFERRED, "ObjectWriter", ""))
 
     def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
         """Nothing: behind the bucket's public access block, put back, it opens nothing."""

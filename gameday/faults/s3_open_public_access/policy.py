@@ -7,7 +7,7 @@ from typing import ClassVar
 from gameday.errors import CannotInject
 from gameday.faults import _policy
 from gameday.faults.s3_open_public_access.common import OfBucket, said
-from gameday.sdk import AWS, Before, Calls, CloudCall, Drifted, ReadBack, Restored, StillOurs, Unknown
+from gameday.sdk import AWS, Before, Calls, CloudCall, Drifted, ReadBack, Restored, StillOurs, Unknown, unlike
 
 SID = "GamedayOpen"
 LONGEST = 20480
@@ -35,10 +35,17 @@ class BucketPolicy(OfBucket):
             raise CannotInject(f"the policy of bucket {self.bucket} could not be read ({said(answer)})")
         if _policy.has(text, f"{SID}*"):
             raise CannotInject(f"the policy of bucket {self.bucket} has a statement {SID}… of another run already")
-        sid = _policy.own_sid(SID, aws.run, self.model_dump_json())
+        sid = self._sid(aws.run)
         if (size := len(_policy.added(text, self._statement(aws, sid)).encode())) > LONGEST:
             raise CannotInject(f"the policy of bucket {self.bucket} would have {size} bytes, and S3 takes {LONGEST}")
         return {"policy": text, "sid": sid}
+
+    def mismatch(self, run: str, before: Before) -> str:
+        """The statement's Sid, which only this run and these parameters have."""
+        return unlike(before, sid=self._sid(run))
+
+    def _sid(self, run: str) -> str:
+        return _policy.own_sid(SID, run, self.model_dump_json())
 
     def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
         """Nothing: behind the bucket's public access block, put back, it opens nothing."""
