@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .policy import MalformedError, Request, Verdict, judge
@@ -13,6 +15,12 @@ from .world import Behaviour, World
 if TYPE_CHECKING:
     from .call import Call, Caller
 
+S3_HEADERS = (
+    *("x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-acl"),
+    *("x-amz-storage-class", "x-amz-content-sha256", "x-amz-copy-source", "x-amz-metadata-directive"),
+    *("x-amz-server-side-encryption-customer-algorithm", "x-amz-grant-read", "x-amz-grant-write"),
+    *("x-amz-grant-read-acp", "x-amz-grant-write-acp", "x-amz-grant-full-control"),
+)
 ALWAYS = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 
 
@@ -23,7 +31,9 @@ class Access:
         Behaviour("iam", "identity policies are enforced for users and assumed roles", "documented"),
         Behaviour("iam", "key policies are mandatory and bind the account's root too", "documented"),
         Behaviour("iam", "kms:ViaService, kms:CallerAccount, kms:EncryptionContext:… are filled in", "documented"),
-        Behaviour("iam", "any unknown access key is the account's root", "invented"),
+        Behaviour("iam", "Signature Version 4 is verified for keys that IAM or STS made, and for test", "documented"),
+        Behaviour("iam", "a proxy before the lab may rewrite what test signed", "invented"),
+        Behaviour("iam", "any other access key is the account's root, or refused (a knob)", "invented"),
         Behaviour("iam", "root may assume roles; AWS refuses that", "invented"),
         Behaviour("iam", "aws:SecureTransport is true although the lab speaks HTTP", "invented"),
         Behaviour("iam", "outside kms, s3 and instances, Resource in identity policies matches anything", "invented"),
@@ -176,8 +186,22 @@ def context_of(call: Call) -> dict[str, str]:
         "aws:UserAgent": call.user_agent,
         "aws:SecureTransport": "true",
         "aws:RequestedRegion": call.region,
+        "aws:CurrentTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "aws:EpochTime": str(int(time.time())),
         **({"aws:username": caller.name} if caller.kind == "IAMUser" else {}),
+        **(s3_context(call) if call.service == "s3" else {}),
     }
+
+
+def s3_context(call: Call) -> dict[str, str]:
+    """S3's own condition keys, as far as the request gives them (Service Authorization Reference, Amazon S3)."""
+    headers = {f"s3:{name}": call.header(name) for name in S3_HEADERS}
+    query = {f"s3:{name}": call.query.get(name, "") for name in ("prefix", "delimiter", "max-keys")}
+    signed = {"header": "REST-HEADER", "query-v4": "REST-QUERY-STRING", "query-v2": "REST-QUERY-STRING"}
+    version = {"header": "AWS4-HMAC-SHA256", "query-v4": "AWS4-HMAC-SHA256", "query-v2": "AWS", "header-v2": "AWS"}
+    said = {"s3:authType": signed.get(call.signed, ""), "s3:signatureversion": version.get(call.signed, "")}
+    said |= {"s3:VersionId": call.query.get("versionId", ""), "s3:ResourceAccount": call.who.account}
+    return {name: value for name, value in (headers | query | said).items() if value}
 
 
 def _resource(call: Call) -> str:

@@ -22,6 +22,7 @@ from .motoworld import ACCOUNT, MotoWorld
 from .s3 import S3
 from .s3doors import S3Doors
 from .scheduler import Scheduler
+from .signature import check_header
 from .trails import Trails
 from .trouble import Trouble
 from .wire import Answer, AwsError, error_answer, error_in, stamp
@@ -79,6 +80,8 @@ class Lab:
             self._introduce(call)
             call.notes["asked"] = dict(call.params)
             try:
+                if call.signed in {"header", "malformed"} and not call.invoked_by:
+                    check_header(call, world.moto, known_only=world.knobs.known_access_keys_only)
                 answer = self._serve(call)
             except AwsError as error:
                 answer = error_answer(error, call.protocol, call.method, call.request_id)

@@ -58,11 +58,13 @@ class Call:
     region: str = REGION
     access_key: str = ""
     signed: str = ""
-    """"" (anonymous), "header", "query-v4" or "query-v2"."""
+    """"" (anonymous), "header", "header-v2", "query-v4", "query-v2", or "malformed"."""
     query: dict[str, str] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     bucket: str = ""
     key: str = ""
+    virtual_host: bool = False
+    """Whether the bucket stands in the host and not in the path."""
     request_id: str = ""
     caller: Caller | None = None
     invoked_by: str = ""
@@ -164,7 +166,7 @@ def _signature(environ: Environ, query: dict[str, str]) -> tuple[str, str, str, 
         return "query-v4", scope[0], scope[2], scope[3].lower()
     if "Signature" in query and "AWSAccessKeyId" in query:
         return "query-v2", query["AWSAccessKeyId"], REGION, "s3"
-    return "", "", REGION, ""
+    return ("malformed" if header else ""), "", REGION, ""
 
 
 def _finish(call: Call) -> Call:
@@ -194,16 +196,32 @@ def _query_call(environ: Environ, body: bytes, service: str, common: dict[str, A
 
 def _s3_call(environ: Environ, body: bytes, common: dict[str, Any]) -> Call:
     raw = str(environ.get("RAW_URI") or environ.get("PATH_INFO", "/")).split("?")[0]
-    host = str(environ.get("HTTP_HOST", "")).split(":")[0]
-    path = raw.lstrip("/")
-    if host.endswith(".localhost"):
-        bucket, key = host.removesuffix(".localhost"), path
-    else:
-        bucket, _, key = path.partition("/")
+    host = re.sub(r":\d+$", "", str(environ.get("HTTP_HOST", ""))).lower()
+    bucket, path = _bucket_of(host), raw[1:] if raw.startswith("/") else raw
     call = Call(environ, body, "s3", "", "s3", **common)
+    call.virtual_host = bool(bucket)
+    key = path
+    if not bucket:
+        bucket, _, key = path.partition("/")
     call.bucket, call.key = unquote(bucket), unquote(key)
     call.operation = s3_operation(call.method, call.bucket, call.key, call.query, call.header)
     return _finish(call)
+
+
+def _bucket_of(host: str) -> str:
+    """The bucket that a host names, or ``""`` where it stands in the path.
+
+    Source: S3 User Guide, "Virtual hosting of buckets"; any name below localhost, and below any other host with a dot,
+    is taken for a bucket's, so that no host leads past the judge.
+    """
+    if re.fullmatch(r"[\d.]+|\[.*\]|[^.]*", host):
+        return ""  # an address, or a name without a dot
+    found = re.fullmatch(r"(?:(.+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?", host)
+    if found:
+        return found[1] or ""
+    if host.endswith(".localhost"):
+        return host.removesuffix(".localhost").removesuffix(".s3")
+    return host.split(".", 1)[0]
 
 
 def service_call(service: str, operation: str, params: dict[str, Any], region: str) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from .wire import Answer
 
 PREFIX = "/_lab/"
 VERSION = "1"
+LOOPBACK = frozenset({"localhost", "::1", ""})
 
 
 class Control:
@@ -84,6 +86,17 @@ class Control:
     def _reset(self) -> dict[str, Any]:
         self._lab.reset()
         return {"ok": True}
+
+
+def foreign_page(host: str, has_origin: bool) -> Answer | None:
+    """The refusal of what a web page sent, or None: a page of any site may reach loopback, and must not turn a knob.
+
+    Browsers name the page's Origin, and after DNS rebinding the page's host; no client of the lab does either.
+    """
+    name = host.rsplit(":", 1)[0].strip("[]").lower() if host.count(":") < 2 or host.startswith("[") else host
+    if not has_origin and (name in LOOPBACK or re.fullmatch(r"127(\.\d{1,3}){3}", name)):
+        return None
+    return _json(403, {"error": "the control path answers programs on this machine only, and no web page"})
 
 
 def _json(status: int, data: Any) -> Answer:

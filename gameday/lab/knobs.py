@@ -41,6 +41,9 @@ class Knobs:
     encrypt_volumes: bool = True
     """False: CreateVolume quietly leaves new volumes unencrypted."""
 
+    known_access_keys_only: bool = False
+    """True: an access key that IAM or STS did not make here is refused, as AWS does; else it is the account's root."""
+
     def change(self, changes: Mapping[str, object]) -> None:
         """Set some knobs; nothing changes when one of them is unknown or of the wrong kind."""
         kinds = {field.name: field.type for field in fields(self)}

@@ -35,8 +35,6 @@ class S3Doors:
         Behaviour("s3", "a missing object: 404 for who may list the bucket, 403 for all others", "documented"),
         Behaviour("s3", "public policy or ACL under Block Public Access: 403 AccessDenied", "documented"),
         Behaviour("s3", "presigned URLs: expired 403, tampered 403; SigV2 on SSE-KMS 400", "documented"),
-        Behaviour("s3", "signatures are checked for keys that IAM or STS made, and for test", "invented"),
-        Behaviour("s3", "header signatures are not checked, presigned ones are", "invented"),
     )
 
     def __init__(self, world: World, access: Access) -> None:
@@ -59,6 +57,8 @@ class S3Doors:
                 raise AwsError("AccessDenied", "Access Denied", 403)
         elif bucket is not None:
             self._anonymous(call, bucket)
+        elif not call.bucket:
+            raise AwsError("AccessDenied", "Access Denied", 403)
         if call.signed in {"query-v2", "header-v2"} and self._needs_sigv4(call):
             raise AwsError("InvalidArgument", SIGV4, 400)
         if call.signed != "header":

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import http
 import logging
+import socket
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 from gameday.errors import LabError
 
 from .app import Lab
-from .control import PREFIX, Control
+from .control import PREFIX, Control, foreign_page
 from .line import Line
 from .requests import RequestReader
 from .wire import Answer
@@ -35,7 +36,8 @@ class Handler(RequestReader):
         body = self.read_body(environ)
         path = str(environ["PATH_INFO"])
         if path.startswith(PREFIX):
-            self._send(self.control.answer(self.command, path, body))
+            foreign = foreign_page(str(environ.get("HTTP_HOST", "")), "HTTP_ORIGIN" in environ)
+            self._send(foreign or self.control.answer(self.command, path, body))
             return
         answer = self.lab.handle(environ, body, Line(self.connection))
         if answer is None:
@@ -78,7 +80,11 @@ class Server(ThreadingHTTPServer):
     _server_version = "gameday-lab"
 
     def server_bind(self) -> None:
-        """Bind without asking the resolver for our own name, which can take seconds."""
+        """Bind without asking the resolver for our own name, which can take seconds.
+
+        A port whose last connections are still ending may be taken again at once.
+        """
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])

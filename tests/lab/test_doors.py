@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from botocore.config import Config
@@ -167,3 +169,64 @@ def test_presigned_reads_need_the_key(s3, client, key):
     client("kms").disable_key(KeyId=key)
     status, body = fetch(good)
     assert (status, "<Code>KMS.DisabledException</Code>" in body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "closed.localhost",
+        "closed.s3.localhost",
+        "closed.s3.amazonaws.com",
+        "closed.s3.eu-west-1.amazonaws.com",
+        "closed.s3-us-west-2.amazonaws.com",
+        "closed.s3.dualstack.us-east-1.amazonaws.com",
+        "closed.s3.cn-north-1.amazonaws.com.cn",
+        "closed.lab.internal:4566",
+        "CLOSED.localhost",
+    ],
+)
+def test_no_host_leads_past_the_door(lab, client, host):
+    client("s3").create_bucket(Bucket="closed")
+    client("s3").put_object(Bucket="closed", Key="a/b.txt", Body=b"private")
+    asked = Request(f"{lab.url}/a/b.txt", headers={"Host": host})
+    with pytest.raises(HTTPError) as refusal:
+        urlopen(asked, timeout=10)
+    assert refusal.value.code == 403
+    client("s3").delete_public_access_block(Bucket="closed")
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::closed/*"}
+    client("s3").put_bucket_policy(Bucket="closed", Policy=json.dumps({"Version": "2012-10-17", "Statement": allow}))
+    with urlopen(asked, timeout=10) as answer:
+        assert answer.read() == b"private"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Principal": "*", "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+        {"Principal": {"AWS": "arn:aws:iam::123456789012:user/leaver"}, "Action": "s3:GetObject"},
+        {"Principal": "*", "Action": "s3:*", "Condition": {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}},
+        {"NotPrincipal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "s3:*"},
+        {"Principal": "*", "NotAction": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]},
+    ],
+)
+def test_a_deny_for_others_shuts_nobody_else_out(client, statement):
+    s3 = client("s3")
+    s3.create_bucket(Bucket="house")
+    where = ["arn:aws:s3:::house", "arn:aws:s3:::house/*"]
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Resource": where, **statement}]}
+    s3.put_bucket_policy(Bucket="house", Policy=json.dumps(policy))
+    s3.put_object(Bucket="house", Key="o", Body=b"x")
+    assert s3.get_object(Bucket="house", Key="o")["Body"].read() == b"x"
+    s3.delete_object(Bucket="house", Key="o")
+
+
+def test_a_bucket_that_takes_only_what_is_encrypted_with_kms(client, key):
+    """AWS' own example: a Deny of PutObject unless the request says aws:kms."""
+    s3 = client("s3")
+    s3.create_bucket(Bucket="house")
+    unless = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::house/*"}
+    policy = {"Version": "2012-10-17", "Statement": [{**deny, "Condition": unless}]}
+    s3.put_bucket_policy(Bucket="house", Policy=json.dumps(policy))
+    assert refused(s3.put_object, Bucket="house", Key="o", Body=b"x")[0] == "AccessDenied"
+    s3.put_object(Bucket="house", Key="o", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -98,3 +100,26 @@ def test_everything_it_does_has_a_standing():
     standings = {"recorded", "documented", "observed", "inferred", "invented", "not enforced"}
     assert {found["standing"] for found in describe()} <= standings
     assert len(describe()) > 30
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:1"}, 200),
+        ({"Host": "[::1]:1"}, 200),
+        ({"Origin": "http://127.0.0.1:8000"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "localhost.evil.example:80"}, 403),
+    ],
+)
+def test_no_web_page_reaches_the_control_path(lab: LabControl, headers: dict[str, str], status: int) -> None:
+    lab.knobs(boot_seconds=7)
+    request = Request(f"{lab.url}/_lab/reset", data=b"{}", headers={"Content-Type": "text/plain", **headers})
+    try:
+        with urlopen(request, timeout=10) as answer:
+            assert answer.status == status
+    except HTTPError as refusal:
+        assert refusal.code == status
