@@ -11,9 +11,10 @@ from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday.cli.journals import open_journal, place_of, rollback_command, warn_of_open_steps
 from gameday.cli.options import seconds_option
+from gameday.errors import JournalError
 from gameday.journal import DueRecord, Journal, Owner, RunRecord
 from gameday.journal.due import DueTimes
-from gameday.rollback.receipts import merge
+from gameday.rollback.receipts import IGNORED, merge
 from gameday.sdk import WatchdogArmed
 
 
@@ -36,7 +37,9 @@ def print_status(place: str | None, *, check: bool, textfile: str | None = None)
 def _tell_status(place: str | None) -> bool:
     """Print it; whether something is open."""
     journal = open_journal(place)
+    not_taken = False
     for said in merge(journal):
+        not_taken = not_taken or said.startswith(IGNORED)
         click.echo(f"note  {said}")
     open_ = journal.steps(only_open=True)
     if halt := journal.halted():
@@ -49,15 +52,23 @@ def _tell_status(place: str | None) -> bool:
     for step in open_:
         click.echo(f"OPEN  {step.record.uses} on {step.record.resource}: {step.state} at {step.intended_at[:19]}Z")
     _tell_how_to_mend(journal, list(dict.fromkeys(step.record.run for step in open_)), place)
+    for said in journal.unreadable.values():
+        click.echo(f"UNREADABLE  {said}")
+    doubtful = not_taken or bool(journal.unreadable)
     if not open_:
-        click.echo(f"nothing is open (journal {journal.place})")
-    return bool(open_)
+        read = "of what could be read, nothing" if doubtful else "nothing"
+        click.echo(f"{read} is open (journal {journal.place})")
+    return bool(open_) or doubtful
 
 
 def _tell_how_to_mend(journal: Journal, runs: list[str], place: str | None) -> None:
     """Of runs that have died and left something open."""
     for run_id in runs:
-        record = journal.run(run_id)
+        try:
+            record = journal.run(run_id)
+        except JournalError as error:  # its row is gone, or cannot be read
+            click.echo(f"      run {run_id}: {error}")
+            continue
         if record.alive():
             continue
         if watchdog := _watchdog(journal, record):

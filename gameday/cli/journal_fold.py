@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exporters.prometheus import Metrics, refuse_textfile
@@ -53,7 +53,9 @@ class JournalFold:
         passed = {run.playbook: run.run for run in reversed(runs) if run.verdict == "passed"}
         last = {*first.values(), *passed.values()}
         wanted = [run for run in reversed(runs) if run.run not in self._over]
-        wanted += [journal.run(run) for run in left_open - {run.run for run in runs}]
+        for other in left_open - {run.run for run in runs}:
+            with suppress(JournalError):  # a step of a run whose row is gone, or cannot be read, hides no other
+                wanted.append(journal.run(other))
         for run in wanted:
             if not beginning or run.run in last | left_open or run.finished_at is None:
                 self._follow(journal, run, still_open=run.run in left_open)
@@ -61,7 +63,7 @@ class JournalFold:
                 self._over.add(run.run)
         playbooks = {run.run: run.playbook for run in [*runs, *wanted]}
         for playbook in set(playbooks.values()):
-            mine = [step.intended_at for step in steps if playbooks[step.record.run] == playbook]
+            mine = [step.intended_at for step in steps if playbooks.get(step.record.run) == playbook]
             self._metrics.left_open(playbook, mine)
 
     def _follow(self, journal: Journal, run: RunRecord, *, still_open: bool) -> None:

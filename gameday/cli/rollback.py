@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 import click
 
 from exporters.lines import PlainLines
+from exporters.text import count
 from gameday.cli.journals import open_journal, rollback_command
 from gameday.cli.options import seconds_option
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal, release_holds
-from gameday.rollback.receipts import merge
+from gameday.rollback.receipts import IGNORED, merge
 from gameday.rollback.recovery import abandon_vanished, lands_for, recover
 from gameday.target import reopen, vanished
 
@@ -26,11 +27,13 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
         raise click.UsageError("--ours is for one RUN: you must know of each that its changes are its own")
     seconds = seconds_option(within, "--within")
     journal = open_journal(place)
-    for said in merge(journal):
+    receipts = merge(journal)
+    for said in receipts:
         click.echo(said, err=True)
     runs = [journal.run(run).run] if run else list(dict.fromkeys(s.record.run for s in journal.steps(only_open=True)))
+    unread = [said for said in receipts if said.startswith(IGNORED)] + [*journal.unreadable.values()]
     if not runs:
-        click.echo("nothing is open")
+        click.echo("of what could be read, nothing is open" if unread else "nothing is open")
     incomplete: list[str] = []
     try:
         for one in runs:
@@ -40,6 +43,14 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
     if incomplete:
         again = rollback_command(incomplete[0] if len(incomplete) == 1 else "--all", place)
         raise RollbackIncomplete(f"ROLLBACK INCOMPLETE for run {', '.join(incomplete)}; try again with: {again}")
+    for said in journal.unreadable.values():
+        click.echo(said, err=True)
+    if unread or journal.unreadable:
+        rows = count(len(unread) or len(journal.unreadable), "row or receipt", "rows or receipts")
+        raise RollbackIncomplete(
+            f"ROLLBACK INCOMPLETE: {rows} could not be read, and what they stand for may still be changed; "
+            "see gameday status"
+        )
 
 
 def _try(journal: Journal, run: str, within: float, *, only: bool, ours: bool, place: str | None) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import cast
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
@@ -130,7 +131,12 @@ class DueTimes:
     def _records(self, query: Select[tuple[object, ...]]) -> list[DueRecord]:
         with self._database.reading() as db:
             rows = db.execute(query).all()
-            return [_record(row, self._database.now(db)) for row in rows] if rows else []
+            now = self._database.now(db) if rows else datetime.now(UTC)
+        found: list[DueRecord] = []
+        for row in rows:
+            with suppress(ValueError, TypeError, AttributeError, OverflowError):  # a row of nobody's is no due time
+                found.append(_record(row, now))
+        return found
 
     def _first(self, schedule: str, due: datetime, owner: Owner, run: str, **values: str) -> bool:
         table = schema.due

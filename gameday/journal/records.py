@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from gameday.errors import JournalError
 from gameday.journal.owner import Owner
 from gameday.sdk import AnyEvent, Closed, RunFinished, Sealed, TargetFacts
 
@@ -17,6 +18,10 @@ SILENCE = 60.0
 def seconds_since(at: str, now: datetime) -> float:
     """Seconds from a moment in the journal to another."""
     return (now - datetime.fromisoformat(at)).total_seconds()
+
+
+class RowUnreadable(JournalError):
+    """One row holds what gameday does not write; the journal itself answers."""
 
 
 class Record(BaseModel):
@@ -213,6 +218,9 @@ class Journal(Protocol):
 
     def abandon(self, run: str, by: str, reason: str) -> Abandon:
         """Ask a run to leave everything as it is; returns what is asked, which may have been before."""
+
+    def known(self, run: str) -> RunRecord | None:
+        """The run of that id, if there is one."""
 
     def run(self, run: str) -> RunRecord:
         """One run, by its id or the beginning of it; raises JournalError for none or several."""

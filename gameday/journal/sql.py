@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import cast
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
@@ -17,6 +18,7 @@ from gameday.journal.records import (
     Halt,
     HoldRecord,
     Pulse,
+    RowUnreadable,
     RunRecord,
     StepRecord,
     StepState,
@@ -26,6 +28,7 @@ from gameday.sdk import SEALED, AnyEvent, Closed, RunFinished, Sealed, TargetFac
 
 __all__ = ["SqlJournal", "default_place"]
 
+T = TypeVar("T")
 PRUNED_AT_ONCE = 200
 """Runs in one statement: databases limit its parameters."""
 
@@ -44,6 +47,27 @@ class SqlJournal:
     def __init__(self, place: str, *, create: bool = True) -> None:
         self.database = Database(place, create=create)
         self._writing, self._reading = self.database.writing, self.database.reading
+        self.unreadable: dict[str, str] = {}
+        """Rows that were read and are none of gameday's, each with its sentence; what they stand for may be open."""
+
+    def _readable(self, table: str, read: Callable[[Row[Any]], T], rows: Iterable[Row[Any]]) -> list[T]:
+        """What the rows say; one that cannot be read is noted, and takes no other with it."""
+        found: list[T] = []
+        for row in rows:
+            try:
+                found.append(read(row))
+            except (ValueError, TypeError, AttributeError, OverflowError) as error:  # pydantic's, and those of dates
+                self._note_unreadable(table, row, error)
+        return found
+
+    def _note_unreadable(self, table: str, row: Row[Any], error: Exception) -> str:
+        values = row._mapping
+        names = ("run", "step", "seq", "resource")
+        which = ", ".join(f"{name} {values[name]!r}" for name in names if values.get(name) not in ("", None))
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = f"a row of {table} cannot be read ({which}): {why}; what it stands for may still be changed"
+        self.unreadable[f"{table} {which}"] = said
+        return said
 
     @property
     def place(self) -> str:
@@ -78,7 +102,7 @@ class SqlJournal:
             held = db.execute(select(holds.c.resource).where(holds.c.run == run)).scalars()
             return Pulse(
                 halt=_halt_in_force(db),
-                abandon=Abandon.model_validate_json(asked) if asked else None,
+                abandon=_abandon(asked),
                 holds=frozenset(held),
             )
 
@@ -103,11 +127,11 @@ class SqlJournal:
     def append(self, run: str, event: AnyEvent) -> Sealed:
         """Seal an event behind the run's last one and append it."""
         table = schema.events
-        query = select(table.c.body).where(table.c.run == run).order_by(table.c.seq.desc()).limit(1)
+        query = select(table).where(table.c.run == run).order_by(table.c.seq.desc()).limit(1)
         with self._writing(alone=True) as db:
-            body = db.execute(query).scalar()
-            last = SEALED.validate_json(body) if body else None
-            seq, previous = (last.seq + 1, last.hash) if last else (0, "")
+            # Behind a row that nobody can read the chain is broken, as gameday verify says; it is no reason to stop.
+            last = next(iter(self._readable("gameday_events", _sealed, row := db.execute(query).all())), None)
+            seq, previous = (row[0].seq + 1 if row else 0), (last.hash if last else "")
             sealed = seal(run, seq, self._now(db), previous, event)
             db.execute(insert(table).values(run=run, seq=seq, body=sealed.model_dump_json()))
         return sealed
@@ -200,8 +224,8 @@ class SqlJournal:
         """Ask a run to leave everything as it is."""
         with self._writing(alone=True) as db:
             asked = db.execute(select(schema.runs.c.abandon).where(schema.runs.c.run == run)).scalar()
-            if asked:
-                return Abandon.model_validate_json(asked)
+            if (found := _abandon(asked)) is not None:
+                return found
             abandon = Abandon(by=by, reason=reason, at=self._now(db))
             _update_run(db, run, abandon=abandon.model_dump_json())
         return abandon
@@ -217,7 +241,7 @@ class SqlJournal:
             last = func.coalesce(runs.c.finished_at, runs.c.heartbeat_at)
             open_ = exists().where(steps.c.run == runs.c.run, steps.c.state != "closed")
             old = db.execute(select(runs.c.run, runs.c.owner, runs.c.finished_at).where(last < before, ~open_)).all()
-            gone = [run for run, owner, ended in old if ended or not Owner.model_validate_json(owner).alive()]
+            gone = [run for run, owner, ended in old if ended or _dead(owner)]
             for start in range(0, len(gone), PRUNED_AT_ONCE):
                 some = gone[start : start + PRUNED_AT_ONCE]
                 for table in (schema.events, schema.steps, schema.holds, schema.runs):
@@ -237,29 +261,37 @@ class SqlJournal:
         """One run, by its id or the beginning of it."""
         with self._reading() as db:
             query = select(schema.runs).where(schema.runs.c.run.startswith(run, autoescape=True)).limit(3)
-            rows = [_run_record(row, self.database.now(db)) for row in db.execute(query).all()]
-        if len(rows) != 1:
-            count = "no run" if not rows else "more than one run"
+            found, now = db.execute(query).all(), self.database.now(db)
+        if len(found) != 1:
+            count = "no run" if not found else "more than one run"
             raise JournalError(f"{count} in the journal at {self.place} begins with {run!r}; see gameday history")
-        return rows[0]
+        return self._run_record(found[0], now)
+
+    def _run_record(self, row: Row[Any], now: datetime) -> RunRecord:
+        try:
+            return _run_record(row, now)
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise RowUnreadable(self._note_unreadable("gameday_runs", row, error)) from error
 
     def known(self, run: str) -> RunRecord | None:
         """The run of that id, if there is one."""
         with self._reading() as db:
             row = db.execute(select(schema.runs).where(schema.runs.c.run == run)).first()
-            return _run_record(row, self.database.now(db)) if row else None
+            return self._run_record(row, self.database.now(db)) if row else None
 
     def runs(self, limit: int) -> list[RunRecord]:
         """The latest runs, newest first."""
         with self._reading() as db:
             rows = db.execute(select(schema.runs).order_by(schema.runs.c.started_at.desc()).limit(limit)).all()
-            return [_run_record(row, self.database.now(db)) for row in rows] if rows else []
+            now = self.database.now(db) if rows else datetime.now(UTC)
+            return self._readable("gameday_runs", lambda row: _run_record(row, now), rows)
 
     def events(self, run: str) -> list[Sealed]:
         """A run's events, in order."""
         with self._reading() as db:
-            query = select(schema.events.c.body).where(schema.events.c.run == run).order_by(schema.events.c.seq)
-            return [SEALED.validate_json(body) for body in db.execute(query).scalars()]
+            query = select(schema.events).where(schema.events.c.run == run).order_by(schema.events.c.seq)
+            rows = db.execute(query).all()
+            return self._readable("gameday_events", _sealed, rows)
 
     def steps(self, run: str | None = None, *, only_open: bool = False) -> list[StepState]:
         """Undo steps, of one run or of all."""
@@ -269,12 +301,25 @@ class SqlJournal:
         if only_open:
             query = query.where(schema.steps.c.state != "closed")
         with self._reading() as db:
-            return [_step_state(row) for row in db.execute(query)]
+            return self._readable("gameday_steps", _step_state, db.execute(query).all())
 
     def holds(self) -> list[HoldRecord]:
         """All holds."""
         with self._reading() as db:
-            return [_hold_record(row) for row in db.execute(select(schema.holds).order_by(schema.holds.c.taken_at))]
+            rows = db.execute(select(schema.holds).order_by(schema.holds.c.taken_at)).all()
+            return self._readable("gameday_holds", _hold_record, rows)
+
+
+def _sealed(row: Row[Any]) -> Sealed:
+    return SEALED.validate_json(row.body)
+
+
+def _dead(owner: str) -> bool:
+    """Whether an owner is not seen alive; one that cannot be read may be."""
+    try:
+        return not Owner.model_validate_json(owner).alive()
+    except (ValueError, TypeError):
+        return False
 
 
 def lasting(seconds: float) -> str:
@@ -294,7 +339,12 @@ def _update_open(db: Connection, run: str, step: str, **values: str) -> None:
 
 def _hold(db: Connection, resource: str) -> HoldRecord | None:
     row = db.execute(select(schema.holds).where(schema.holds.c.resource == resource)).first()
-    return _hold_record(row) if row else None
+    try:
+        return _hold_record(row) if row else None
+    except (ValueError, TypeError) as error:
+        raise HoldTaken(
+            f"{resource} is held, but its row in gameday_holds cannot be read; see gameday status"
+        ) from error
 
 
 def _halt_in_force(db: Connection) -> Halt | None:
@@ -304,10 +354,18 @@ def _halt_in_force(db: Connection) -> Halt | None:
     return Halt.model_validate(dict(row._mapping)) if row else None
 
 
+def _abandon(asked: str | None) -> Abandon | None:
+    """What was asked of a run; words that nobody can read ask nothing, and above all no living run to stop undoing."""
+    try:
+        return Abandon.model_validate_json(asked) if asked else None
+    except (ValueError, TypeError):
+        return None
+
+
 def _run_record(row: Row[tuple[object, ...]], now: datetime) -> RunRecord:
     values = dict(row._mapping)
     abandon = cast(str | None, values.pop("abandon"))
-    values["abandon"] = Abandon.model_validate_json(abandon) if abandon else None
+    values["abandon"] = _abandon(abandon)
     values["silence"] = seconds_since(cast(str, values["heartbeat_at"]), now)
     values["age"] = seconds_since(cast(str, values["started_at"]), now)
     target = cast(str, values.pop("target"))

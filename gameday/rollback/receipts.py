@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from gameday.errors import JournalError
 from gameday.journal import Journal, release_holds
+from gameday.journal.place import not_ours_alone
+from gameday.journal.records import RowUnreadable
 from gameday.sdk import Closed, Note, RunFinished
+
+IGNORED = "NOT TAKEN IN:"
+"""What begins a sentence about a receipt that is left where it is, since it cannot be read or believed."""
+LARGEST = 1 << 20
+"""Bytes of one file; a run leaves a few hundred."""
 
 
 class Receipt(BaseModel):
@@ -74,7 +80,8 @@ class Receipts:
             {"run": self._run, "journal": self._journal, "by": self._by, "at": at, **about}
         ).model_dump_json()
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
             file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 os.write(file, f"{line}\n".encode())
@@ -96,15 +103,30 @@ def merge(journal: Journal) -> list[str]:
     """Take the receipts for this journal into it; returns a sentence for each run of which there were some.
 
     Raises JournalError when the journal cannot be written; the receipts stay then. One of a run that the journal does
-    not know stays, too.
+    not know stays, too, and so does what is no receipt of ours: it is named, and takes no other with it.
     """
-    said = []
-    for path in sorted(folder().glob("*.jsonl")) if folder().is_dir() else []:
-        receipts = [receipt for receipt in _read(path) if receipt.journal == journal.place]
+    said, refused = [], folder_refused()
+    if refused:
+        return [refused]
+    for path in sorted(folder().glob("*.jsonl")):
+        try:
+            lines = _read(path)
+        except (OSError, ValueError) as error:
+            said.append(f"{IGNORED} {path}: {error}")
+            continue
+        found = [receipt for line in lines if (receipt := _receipt(line))]
+        if broken := len(lines) - len(found):
+            said.append(f"{path}: {broken} of {len(lines)} lines cannot be read, cut off perhaps, and were skipped")
+        receipts = [receipt for receipt in found if receipt.journal == journal.place]
         if not receipts:
             continue
         run = receipts[0].run
-        if not any(record.run == run for record in journal.runs(100_000)):
+        try:
+            known = journal.known(run)
+        except RowUnreadable as error:
+            said.append(f"{IGNORED} {path}: {error}")
+            continue
+        if known is None:
             said.append(f"the receipt {path} is of run {run}, which this journal does not know")
             continue
         _take_in(journal, run, receipts)
@@ -140,14 +162,35 @@ def merge_quietly(journal: Journal, within: list[str]) -> bool:
     return True
 
 
-def _read(path: Path) -> Iterator[Receipt]:
+def folder_refused() -> str:
+    """Why the receipts in the folder may not be believed, or ``""``; no folder holds none."""
     try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        with suppress(ValidationError):  # a line that the power cut in two
-            yield Receipt.model_validate_json(line)
+        why = not_ours_alone(folder())
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        why = str(error)
+    return f"{IGNORED} what is in {folder()}: {why}" if why else ""
+
+
+def _read(path: Path) -> list[bytes]:
+    """The lines of a file of receipts. Raises OSError or ValueError for what is none: a link, a pipe, another's."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(file, "rb") as opened:
+        if why := not_ours_alone(path, os.fstat(file), regular=True):
+            raise ValueError(why)
+        whole = opened.read(LARGEST + 1)
+    if len(whole) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST} bytes, and a receipt has a few hundred")
+    return [line for line in whole.split(b"\n") if line.strip()]
+
+
+def _receipt(line: bytes) -> Receipt | None:
+    """What a line says; None for one that the power cut in two, within a letter even."""
+    try:
+        return Receipt.model_validate_json(line)
+    except ValueError:
+        return None
 
 
 def _sync(folder: Path) -> None:
