@@ -65,8 +65,9 @@ def _understood(said: _Said) -> Observation:
     if said.status == 200:
         return Observation(cause=Cause.OK, detail=f"{said.read} bytes", request_id=said.request_id)
     code, message, request_id = _error(said.body)
+    foreign = not code and said.status in (400, 403)  # S3 names a code; something between answered
     return Observation(
-        cause=classify(code or str(said.status), message, said.status),
+        cause=Cause.OTHER if foreign else classify(code or str(said.status), message, said.status),
         code=code or str(said.status),
         detail=message or f"S3 answered {said.status}",
         request_id=said.request_id or request_id,

@@ -12,6 +12,8 @@ from gameday.sdk import AWS, Cause, Observation, Outcome, Probe, evenly, s3_reso
 from probes import _plain
 
 _URL_LASTS = 60
+_ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
+"""Storage classes whose objects must be restored before they are read (S3 API Reference, GetObject)."""
 _LISTED = 1000
 """The most that ListObjectsV2 gives in one answer."""
 
@@ -40,7 +42,8 @@ class S3Read(Probe):
     key: str = ""
     """One object; or else a prefix."""
     prefix: str = ""
-    """Read a sample of the first 1,000 objects whose keys begin so; the first that fails is what was seen."""
+    """Read a sample of the first 1,000 objects whose keys begin so; the first that fails is what was seen. Archived
+    objects (`GLACIER`, `DEEP_ARCHIVE`) are left out, restored or not."""
     sample: int = Field(default=3, gt=0, le=100)
     """How many of them: the same ones at every look, evenly spread over the list, the first among them."""
     access: Literal["authenticated", "presigned", "anonymous"] = "authenticated"
@@ -81,14 +84,16 @@ class S3Read(Probe):
 
     def _sample(self, aws: AWS) -> Observation:
         asked = time.monotonic()
-        keys: list[str] = []
+        listed, keys = [], []
         with aws.answering() as answer:
             page = aws.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=_LISTED)
-            keys = [each["Key"] for each in page.get("Contents", []) if not each["Key"].endswith("/")]
+            listed = [each for each in page.get("Contents", []) if not each["Key"].endswith("/")]
+            keys = [each["Key"] for each in listed if each.get("StorageClass") not in _ARCHIVED]
         if not answer.ok:
             return answer.observation()
         if not keys:
-            said = answer.observation(f"there is no object under {self.prefix}")
+            archived = f" that can be read; {len(listed)} are archived" if listed else ""
+            said = answer.observation(f"there is no object under {self.prefix}{archived}")
             return said.model_copy(update={"cause": Cause.NOT_FOUND})
         taken = evenly(keys, self.sample)
         of = f"{len(taken)} of {'the first ' if page['IsTruncated'] else ''}{len(keys)} under {self.prefix}"

@@ -57,7 +57,11 @@ def understand(error: BaseException) -> Said | None:
     if isinstance(error, boto.ClientError):
         said = error.response.get("Error", {})  # a status of 300 has none
         code, message = str(said.get("Code", "")), str(said.get("Message", ""))
-        return Said(classify(code, message, _status(error)), code, _printable(message), request_id_of(error))
+        status = _status(error)
+        cause = classify(code, message, status)
+        if status in (400, 403) and code in ("", str(status)) and not error.operation_name.startswith("Head"):
+            code, cause = str(status), Cause.OTHER  # the body is none of AWS's: something between answered
+        return Said(cause, code, _printable(message), request_id_of(error))
     if isinstance(error, _NO_CREDENTIALS):
         return Said(Cause.CREDENTIALS, detail=_printable(str(error)))
     if isinstance(error, _SILENCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ Data = None | str | list["Data"] | dict[str, "Data"]
 _NULLS = frozenset({"", "~", "null"})
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNSEEN = re.compile("[\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]")
+"""What is not seen, or looks like a plain space: no-break and wide spaces, zero widths, separators, directions."""
+_UNMEANT = re.compile("[\xad\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+"""Those of them that nobody means, not even in quotes. Names of objects do have no-break spaces and joiners."""
 _OPENED = re.compile(r"[\[{]")
 _BARE = re.compile(r"[\[{:, ]\$\{")
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -105,6 +110,10 @@ class Lines:
         line = bisect_right(self._begins, index)
         return Mark(line, index - self._begins[line - 1] + 1)
 
+    def begin(self, line: int) -> int:
+        """Where a line begins; behind the last one is the last one's begin."""
+        return self._begins[min(max(line, 1), len(self._begins)) - 1]
+
 
 def begins(kind: str) -> str:
     """How a file of a kind begins, in words."""
@@ -144,7 +153,9 @@ def compose(text: str, kind: str = "playbook") -> tuple[Node, list[Duplicate]]:
             raise BrokenError(mark, _TOO_DEEP) from None
         where = f", {error.context}" if error.context else ""
         where += f" that begins on line {error.context_mark.line + 1}" if error.context and error.context_mark else ""
-        raise BrokenError(mark, f"is not YAML: {error.problem}{where}{_advice(text, mark)}") from None
+        context = _mark(error.context_mark) if error.context_mark else mark
+        advice = _advice(text, mark) or _hidden(text, min(context.line, mark.line), mark.line)
+        raise BrokenError(mark, f"is not YAML: {error.problem}{where}{advice}") from None
     except yaml.YAMLError as error:
         raise BrokenError(Mark(1, 1), f"is not YAML: {' '.join(str(error).split())}") from None
 
@@ -165,6 +176,23 @@ def _advice(text: str, mark: Mark) -> str:
     return ""
 
 
+def _named(character: str) -> str:
+    """A character that is not seen, by its code point and Unicode's name."""
+    name = unicodedata.name(character, "")
+    return f"U+{ord(character):04X}" + (f" ({name})" if name else "")
+
+
+def _hidden(text: str, first: int, last: int) -> str:
+    """The first character that is not seen on the lines that YAML stumbles over, and on the one before them."""
+    lines = Lines(text)
+    begin, end = lines.begin(first - 1), lines.begin(last + 1)
+    found = _UNSEEN.search(text, begin, end if end > lines.begin(last) else len(text))
+    if not found:
+        return ""
+    mark = lines.mark(found.start())
+    return f"; line {mark.line}, column {mark.column} holds the invisible {_named(found[0])}"
+
+
 class _Open(NamedTuple):
     """A list or mapping that has not ended yet, and the key that waits for its value."""
 
@@ -175,7 +203,7 @@ class _Open(NamedTuple):
 
 class _Composer:
     def __init__(self, text: str, kind: str) -> None:
-        self._kind = kind
+        self._kind, self._text = kind, text
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
         self._open: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
@@ -218,6 +246,7 @@ class _Composer:
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> None:
         self._charge(mark, 1, 1)
+        self._refuse_unseen(event)
         if self._awaits_key():
             self._open[-1].key.append((event.value, mark))
             if event.anchor is not None:
@@ -227,6 +256,20 @@ class _Composer:
         begin, end = event.start_mark, event.end_mark
         source = (begin.index, end.index) if begin and end else (0, 0)
         self._put(Node(mark, None if plain and event.value in _NULLS else event.value, source), event.anchor)
+
+    def _refuse_unseen(self, event: yaml.ScalarEvent) -> None:
+        """Refuse what cannot be seen in a name or a value. A description is prose, which may have it."""
+        is_key = self._awaits_key()
+        if not is_key and self._open and self._open[-1].key and self._open[-1].key[0][0] == "description":
+            return
+        if not event.start_mark or not event.end_mark:
+            return
+        plain = is_key or event.style in (None, "")
+        found = (_UNSEEN if plain else _UNMEANT).search(self._text, event.start_mark.index, event.end_mark.index)
+        if found:
+            meant = "" if is_key else f'; if it is meant, write "\\u{ord(found[0]):04x}" in double quotes'
+            place = Lines(self._text).mark(found.start())
+            raise BrokenError(place, f"contains the invisible {_named(found[0])}; take it out{meant}")
 
     def _alias(self, event: yaml.AliasEvent, mark: Mark) -> Node:
         if event.anchor not in self._anchors:

@@ -162,20 +162,24 @@ _RULES = (
 )
 
 _BY_STATUS = {
-    400: Cause.INVALID,
     401: Cause.CREDENTIALS,
-    403: Cause.ACCESS_DENIED,
     404: Cause.NOT_FOUND,
     409: Cause.CONFLICT,
     429: Cause.THROTTLED,
 }
 
 
+_MALFORMED = ("invalid", "malformed", "missing")
+"""How the codes of a 400 begin that find fault with the request itself (common errors; S3 and EC2 error codes)."""
+
+
 def classify(code: str, message: str = "", status: int = 0) -> Cause:
     """Turn AWS's exact error code and sentence, and the HTTP status where there is one, into a cause.
 
     The code decides, refined by the sentence; the family of an unknown code by its form
-    (``InvalidInstanceID.NotFound``, ``NoSuch…``); the status is asked last, since services differ in it.
+    (``InvalidInstanceID.NotFound``, ``NoSuch…``); the status is asked last, since services differ in it. A 400 or 403
+    whose code is unknown is ``other``: S3 answers 403 for an archived object too (``InvalidObjectState``), for an
+    account that owes (``AccountProblem``) and for a payer that does not pay, and none of them is a matter of IAM.
     """
     canonical = _canonical(code)
     for rule in _RULES:
@@ -185,7 +189,7 @@ def classify(code: str, message: str = "", status: int = 0) -> Cause:
         return Cause.NOT_FOUND
     if canonical.startswith("invalidkmskey."):
         return Cause.KEY_UNUSABLE
-    if canonical.endswith((".malformed", ".duplicate")):
+    if canonical.endswith((".malformed", ".duplicate")) or (status == 400 and canonical.startswith(_MALFORMED)):
         return Cause.INVALID
     if "throttl" in canonical:
         return Cause.THROTTLED

@@ -273,3 +273,13 @@ def test_a_duration_beyond_all_reason_is_a_mistake_and_not_a_crash(make: Make) -
     assert len(found) == 2
     assert all("too large" in line or "too long" in line for line in found)
     assert len(mistakes(make(READ + f"    expect: {{baseline: ok}}\ntiming: {{hold: {age}}}\n"))) == 1
+
+
+def test_an_invisible_character_that_is_meant_is_kept(make: Make) -> None:
+    """In a description, in quotes (names of screenshots on macOS have U+202F) and escaped."""
+    written = (
+        "playbook: x\ndescription: Prix\u00a0en \u20ac \U0001f469\u200d\U0001f4bb\n# a\u00a0comment\nprobes:\n  a:\n"
+        '    uses: s3.read\n    with: {bucket: "b\\u200b", key: "at 9.41\u202fAM.png"}\n    expect: {baseline: ok}\n'
+    )
+    probe = load(make(written)).probes["a"].part.model_dump()
+    assert (probe["bucket"], probe["key"]) == ("b\u200b", "at 9.41\u202fAM.png")

@@ -74,3 +74,30 @@ def test_a_large_object_is_read_no_further_than_asked(rude: Rude) -> None:
 def test_nobody_there(nobody: str) -> None:
     seen = READ.observe(session_at(nobody))
     assert (seen.cause, seen.outcome) == (Cause.UNREACHABLE, Outcome.UNKNOWN)
+
+
+def test_archived_objects_are_left_out_of_a_sample(aws: Session, client: Callable[[str], Any]) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="gameday-archive")
+    for year, kind in ((2020, "GLACIER"), (2021, "DEEP_ARCHIVE"), (2022, "GLACIER_IR"), (2023, "STANDARD")):
+        s3.put_object(Bucket="gameday-archive", Key=f"log/{year}", Body=b"x", StorageClass=kind)
+    seen = S3Read(bucket="gameday-archive", prefix="log/").observe(aws)
+    assert (seen.cause, seen.detail) == (Cause.OK, "read 2 of 2 under log/")
+    archived = S3Read(bucket="gameday-archive", prefix="log/2020").observe(aws)
+    assert archived.cause is Cause.NOT_FOUND
+    assert archived.detail == "there is no object under log/2020 that can be read; 1 are archived"
+
+
+@pytest.mark.parametrize("access", ["authenticated", "presigned"])
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (403, b"<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>", "InvalidObjectState"),
+        (403, b"<html>blocked by the proxy</html>", "403"),
+        (400, b"<Error><Code>Unheard</Code></Error>", "Unheard"),
+    ],
+)
+def test_a_refusal_that_is_no_denial_is_other(rude: Rude, access: str, status: int, body: bytes, code: str) -> None:
+    rude.status, rude.body = status, body
+    seen = S3Read.model_validate({"bucket": "b", "key": "k", "access": access}).observe(session_at(rude.url))
+    assert (seen.cause, seen.code) == (Cause.OTHER, code)
