@@ -140,6 +140,10 @@ class Coverage:
     unattributed: refused KMS calls that name no key at all, where the source saw them.
     earliest, latest: the times that the files or pages read carry.
     excluded: kinds of files or events left out on purpose, such as ``CloudTrail-Digest``.
+    left_out: files and folders that were not read since the question does not need them or they hold no calls, by
+        reason.
+    outside: the first and the last month of those that are outside the window.
+    gaps: what was asked for and is not there, a sentence each; the answer is then incomplete.
     skipped: files or pages that should have been read, by reason: truncated, unreadable, too large …
     examples: some of those by name, with the reason.
     throttled: how many requests were answered with "slow down".
@@ -164,6 +168,9 @@ class Coverage:
     earliest: datetime | None = None
     latest: datetime | None = None
     excluded: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    outside: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     examples: tuple[tuple[str, str], ...] = ()
     throttled: int = 0
@@ -173,7 +180,8 @@ class Coverage:
     @property
     def complete(self) -> bool:
         """Whether all was read that should have been."""
-        return not (self.partial or self.skipped or self.throttled)
+        blind = bool(self.trails) and all(trail.excludes_kms for trail in self.trails)
+        return not (self.partial or self.skipped or self.gaps or self.throttled or blind)
 
     def __add__(self, other: Coverage) -> Coverage:
         return Coverage(
@@ -194,6 +202,9 @@ class Coverage:
             earliest=min(filter(None, (self.earliest, other.earliest)), default=None),
             latest=max(filter(None, (self.latest, other.latest)), default=None),
             excluded=tuple(sorted({*self.excluded, *other.excluded})),
+            left_out=_sum(self.left_out, other.left_out),
+            outside=_span(self.outside, other.outside),
+            gaps=_union(self.gaps, other.gaps),
             skipped=_sum(self.skipped, other.skipped),
             examples=(*self.examples, *other.examples)[:10],
             throttled=self.throttled + other.throttled,
@@ -225,6 +236,11 @@ class Answer:
     own: tuple[Row, ...] = ()
     management: tuple[Row, ...] = ()
     uses: tuple[Use, ...] = ()
+
+
+def _span(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    both = (*one, *other)
+    return (min(both), max(both)) if both else ()
 
 
 def _union(one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gameday.blastradius._answer import Coverage
-from gameday.blastradius._layout import Wanted, read_name
+from gameday.blastradius._layout import Wanted, month_of, read_name
 from gameday.blastradius._pool import Found, Pool, estimated_records
 from gameday.blastradius._question import KeyName, Question
 from gameday.blastradius._scan import LARGEST, Tally
@@ -43,17 +43,25 @@ class FolderSource:
         if root.is_file():
             yield Found(str(root), root.stat().st_size)
             return
-        folders = [str(root)]
+        folders, visited = [str(root)], set[tuple[int, int]]()
         while folders:
+            folder = folders.pop()
             try:
-                entries = sorted(os.scandir(folders.pop()), key=lambda entry: entry.name, reverse=True)
-            except OSError as error:
-                seen.unlisted(str(error.filename))
+                at = Path(folder).stat()
+                if (at.st_dev, at.st_ino) in visited:  # a link that leads back
+                    continue
+                visited.add((at.st_dev, at.st_ino))
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError:
+                seen.unlisted(folder)
                 continue
-            for entry in reversed(entries):
-                if not entry.is_dir() and _is_log(entry.name) and seen.wants_file(entry.path):
+            deeper = []
+            for entry in entries:
+                if _is_folder(entry):
+                    deeper.append(entry.path)
+                elif seen.wants_file(entry.path):
                     yield Found(entry.path, _size(entry))
-            folders += [entry.path for entry in entries if entry.is_dir() and seen.wants_folder(entry.path)]
+            folders += [each for each in reversed(deeper) if seen.wants_folder(each)]
 
 
 class Seen:
@@ -67,6 +75,10 @@ class Seen:
         self._times: list[datetime] = []
         self._excluded: set[str] = set()
         self._unlisted: list[str] = []
+        self._unopened: dict[str, int] = {}
+        self._examples: list[tuple[str, str]] = []
+        self._left_out: dict[str, int] = {}
+        self._months: set[str] = set()
         self._files = 0
 
     @property
@@ -77,16 +89,32 @@ class Seen:
     def wants_folder(self, path: str) -> bool:
         """Whether to look into it."""
         why = self._wanted.folder(path)
-        if why.startswith("kind "):
-            self._excluded.add(why.removeprefix("kind "))
+        self._leave(why, path, "folder")
         return not why
 
     def wants_file(self, path: str) -> bool:
         """Whether to read it."""
         why = self._wanted.file(path)
-        if why.startswith("kind "):
-            self._excluded.add(why.removeprefix("kind "))
+        self._leave(why, path, "file")
         return not why
+
+    def _leave(self, why: str, path: str, what: str) -> None:
+        """Remember what is left out, and why; a format that nothing here opens is not left out but missing."""
+        reason, _, detail = why.partition(" ")
+        if not why:
+            return
+        if reason == "kind":
+            self._excluded.add(detail)
+        elif reason == "format":
+            name = f"format that cannot be read here: {detail}"
+            self._unopened[name] = self._unopened.get(name, 0) + 1
+            self._examples.append((path, name))
+        else:
+            said = {"date": "outside the window", "ending": f"ending in {detail}"}.get(reason, f"of another {reason}")
+            name = f"{what} {said}"
+            self._left_out[name] = self._left_out.get(name, 0) + 1
+        if reason == "date" and (month := month_of(path)):
+            self._months.add(month)
 
     def unlisted(self, path: str) -> None:
         """Remember a folder that cannot be listed."""
@@ -102,6 +130,21 @@ class Seen:
                 self._times = [min([named.time, *self._times[:1]]), max([named.time, *self._times[1:]])]
             yield found
 
+    def _gaps(self, tally: Tally, source: str) -> Iterator[str]:
+        """What was asked for and is not there at all."""
+        if not tally.files:
+            yield f"no log file was read: there is none that the question needs among the {source}"
+        elif tally.blank >= tally.files:
+            yield f"no record was in the {source}"
+        if self._accounts:
+            for account in self._question.accounts:
+                if account not in self._accounts:
+                    yield f"no log file of account {account} was read"
+        if self._regions:
+            for region in self._question.reading_regions:
+                if region not in self._regions:
+                    yield f"no log file of Region {region} was read"
+
     def named(self) -> Coverage:
         """What the names of the files tell."""
         return Coverage(
@@ -114,12 +157,22 @@ class Seen:
 
     def coverage(self, source: str, tally: Tally, watch: Watch) -> Coverage:
         """What was looked at."""
-        skipped = dict(tally.skipped)
+        skipped = tally.skipped | self._unopened
         if self._unlisted:
             skipped["folder that cannot be listed"] = len(self._unlisted)
-        examples = [*tally.examples, *((path, "folder that cannot be listed") for path in self._unlisted)]
+        examples = [
+            *tally.examples,
+            *self._examples,
+            *((path, "folder that cannot be listed") for path in self._unlisted),
+        ]
         regions = self._question.reading_regions
+        left_out = dict(self._left_out)
+        for why, count in tally.left_out.items():
+            left_out[f"file: {why}"] = count
         return self.named().but(
+            left_out=left_out,
+            outside=(min(self._months), max(self._months)) if self._months else (),
+            gaps=() if watch.stopping.is_set() else tuple(self._gaps(tally, source)),
             sources=(source,),
             files=self._files,
             read_files=tally.files,
@@ -143,8 +196,11 @@ def needles_of(key: KeyName) -> list[str]:
     return list(dict.fromkeys([key.id, *(max(name.split("/")[1:], key=len) for name in key.aliases)]))
 
 
-def _is_log(name: str) -> bool:
-    return name.endswith((".json.gz", ".json", ".gz"))
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: reading it says so
+        return False
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -107,7 +107,7 @@ class BucketSource:
                 for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/"):
                     deeper += [each["Prefix"] for each in page.get("CommonPrefixes", []) if "Prefix" in each]
                     for each in page.get("Contents", []):
-                        if each["Key"].endswith((".gz", ".json")) and seen.wants_file(each["Key"]):
+                        if not each["Key"].endswith("/") and seen.wants_file(each["Key"]):
                             yield Found(each["Key"], each["Size"])
                 prefixes += [each for each in reversed(deeper) if seen.wants_folder(each)]
             except (BotoCoreError, ClientError) as error:

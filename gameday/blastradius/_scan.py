@@ -10,14 +10,18 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 from isal import igzip_lib, isal_zlib
 
+from gameday.blastradius._containers import is_container, members
 from gameday.blastradius._flat import flat
+from gameday.blastradius._layout import bears_name, other_kind
+from gameday.blastradius._shapes import LENIENT, PACKED, Harm, has_trace, records_in
+from gameday.blastradius._tables import is_table, records_of_table
 
 if TYPE_CHECKING:
     from zlib import _Decompress  # the type has no public name
@@ -29,10 +33,10 @@ LARGEST = 256 * 2**20
 _SMALL = 16 * 2**20
 _PIECE = 4096
 _RECORDS = re.compile(rb'"Records"\s*:\s*\[')
-_RECORD = re.compile(r'\{\s*"event(?:Version|Time|ID|Source|Name)"')
 _DIGEST = (b'"digestS3Object"', b'"logFiles"', b'"previousDigestSignature"')
-_LENIENT = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
-"""Takes what the standard does not allow but the bytes still say: control characters, halves of surrogates."""
+_HEAD = 4096
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""How a text begins that PowerShell wrote: ``aws cloudtrail lookup-events > FILE``."""
 
 
 class _LogFile(msgspec.Struct):
@@ -47,6 +51,7 @@ class Tally:
     """What came of some files."""
 
     files: int = 0
+    blank: int = 0
     bytes: int = 0
     raw_bytes: int = 0
     split_bytes: int = 0
@@ -54,6 +59,7 @@ class Tally:
     hits: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     excluded: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
     examples: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, name: str, why: str) -> None:
@@ -62,11 +68,16 @@ class Tally:
         if len(self.examples) < 10:
             self.examples.append((name, why))
 
+    def leave_out(self, why: str) -> None:
+        """Count a file that holds no calls."""
+        self.left_out[why] = self.left_out.get(why, 0) + 1
+
     def add(self, other: Tally) -> None:
         """Add what came of others."""
-        for name in ("files", "bytes", "raw_bytes", "split_bytes", "records", "hits"):
+        for name in ("files", "blank", "bytes", "raw_bytes", "split_bytes", "records", "hits"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for mine, theirs in ((self.skipped, other.skipped), (self.excluded, other.excluded)):
+        pairs = ((self.skipped, other.skipped), (self.excluded, other.excluded), (self.left_out, other.left_out))
+        for mine, theirs in pairs:
             for why, count in theirs.items():
                 mine[why] = mine.get(why, 0) + count
         self.examples = (self.examples + other.examples)[:10]
@@ -89,21 +100,63 @@ class Scanner:
         """Read one file; whatever is wrong with it ends up in the tally."""
         tally.bytes += len(data)
         if not data:
-            tally.skip(name, "empty")
+            self._no_log(name, "empty", tally)
             return
         if data[:2] == b"\x1f\x8b":
             length, wrong = self._unpack(data)
             text: bytes | bytearray = self._buffer
         else:
             text, length, wrong = data, min(len(data), self._largest), "too large" * (len(data) > self._largest)
-        tally.raw_bytes += length
-        tally.files += not wrong
+        if is_container(text[:512]):
+            self._open(name, bytes(text[:length]), wrong, tally)
+        else:
+            self._text(name, text, length, wrong, tally, checked=text is self._buffer)
+
+    def _open(self, name: str, data: bytes, wrong: str, tally: Tally) -> None:
+        """A file of files counts as one, and as read when all of it that may be a log was."""
+        files, tally.files = tally.files, 0
         if wrong:
             tally.skip(name, wrong)
-        if any(text.find(needle, 0, length) >= 0 for needle in self._needles):
-            self._read(name, memoryview(text)[:length], tally, damaged=bool(wrong))
-        elif not wrong:
-            self._see_what_it_is(name, text, length, tally)
+        for member in members(name, data, self._largest):
+            inside = member.name.partition("!")[2]
+            if kind := other_kind(inside):
+                tally.leave_out(kind)
+            elif not member.data and not member.wrong:
+                self._no_log(member.name, "empty", tally)
+            else:
+                self._text(member.name, member.data, len(member.data), member.wrong, tally)
+        tally.files = files + bool(tally.files)
+
+    def _text(
+        self, name: str, text: bytes | bytearray, length: int, wrong: str, tally: Tally, *, checked: bool = False
+    ) -> None:
+        """What a file says once it is unpacked; ``checked`` when its packing had a checksum."""
+        if text[:2] in _UTF_16:
+            text = bytes(text[:length]).decode("utf-16", "replace").encode()
+            length = len(text)
+        tally.raw_bytes += length
+        if wrong:
+            tally.skip(name, wrong)
+        named = any(text.find(needle, 0, length) >= 0 for needle in self._needles)
+        with memoryview(text) as view:
+            if wrong:
+                self._search(name, bytes(view[:length]), tally, damaged=True)
+            elif PACKED.encode() in bytes(view[:_HEAD]):
+                self._search(name, bytes(view[:length]), tally)
+            elif named:
+                self._read(name, view[:length], tally)
+            elif not (checked and _is_closed(view[:length])) and not _splits(view[:length]):
+                self._search(name, bytes(view[:length]), tally)
+            else:
+                tally.files += 1
+                tally.blank += text.find(b"event", 0, length) < 0
+
+    def _no_log(self, name: str, why: str, tally: Tally) -> None:
+        """A file that is none of CloudTrail's may lie beside its own; one that bears its name is missing."""
+        if bears_name(name):
+            tally.skip(name, why)
+        else:
+            tally.leave_out("empty" if why == "empty" else "no CloudTrail log")
 
     def _unpack(self, data: bytes) -> tuple[int, str]:
         """Decompress into the buffer, every member; returns the length, and what is wrong."""
@@ -131,24 +184,14 @@ class Scanner:
         self._buffer[: len(found)] = found  # never shorter than it was
         return len(found)
 
-    def _see_what_it_is(self, name: str, text: bytes | bytearray, length: int, tally: Tally) -> None:
-        """A file without the key's name is not read any further, but one that is no log file must not pass for one."""
-        if _RECORDS.search(text, 0, min(length, 4096)) or _RECORDS.search(text, 0, length):
-            return
-        tally.files -= 1
-        if any(text.find(word, 0, length) >= 0 for word in _DIGEST):
-            tally.excluded["CloudTrail-Digest"] = tally.excluded.get("CloudTrail-Digest", 0) + 1
-        else:
-            tally.skip(name, "no log file")
-
-    def _read(self, name: str, text: memoryview, tally: Tally, *, damaged: bool) -> None:
+    def _read(self, name: str, text: memoryview, tally: Tally) -> None:
         try:
-            if damaged:
-                raise msgspec.DecodeError
             found = _SPLIT.decode(text).Records
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
-            self._salvage(name, bytes(text), tally, damaged=damaged)
+            self._search(name, bytes(text), tally)
             return
+        tally.files += 1
+        tally.blank += not found
         tally.records += len(found)
         tally.split_bytes += len(text)
         for raw in found:  # for each of 2,500,000 records in 5,000,000: a generator here would be a tenth of the scan
@@ -164,39 +207,72 @@ class Scanner:
             read: JsonValue = msgspec.json.decode(record)
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
             try:
-                read = _LENIENT.decode(record.decode("utf-8", "replace"))
+                read = LENIENT.decode(record.decode("utf-8", "replace"))
             except (ValueError, RecursionError):
                 tally.skip(name, "unreadable record")
                 return
-        self._write(read, tally)
+        if isinstance(read, dict) and "eventSource" in read and "kinesis" not in read and "body" not in read:
+            self._write(read, tally)
+        else:  # an event of Lambda's, whose records hold CloudTrail's
+            self._search(name, record, tally, damaged=True)
 
-    def _write(self, record: JsonValue, tally: Tally) -> None:
-        if isinstance(record, dict):
-            self._sink.write(json.dumps(flat(record), ensure_ascii=False) + "\n")
-            tally.hits += 1
+    def _write(self, record: Mapping[str, JsonValue], tally: Tally) -> None:
+        self._sink.write(json.dumps(flat(record), ensure_ascii=False) + "\n")
+        tally.hits += 1
 
-    def _salvage(self, name: str, data: bytes, tally: Tally, *, damaged: bool) -> None:
-        """The records of a file that is not whole, up to the damage and from the next one that begins like one."""
-        start = _RECORDS.search(data)
-        if not start:
-            if not damaged:
-                tally.files -= 1
-                tally.skip(name, "no log file")
+    def _search(self, name: str, data: bytes, tally: Tally, *, damaged: bool = False) -> None:
+        """Records in any other shape; what is damaged gives those that are whole in it."""
+        if any(word in data for word in _DIGEST):
+            tally.excluded["CloudTrail-Digest"] = tally.excluded.get("CloudTrail-Digest", 0) + 1
             return
-        found, whole = 0, False
-        for record in _records(data[start.end() :].decode("utf-8", "replace")):
-            if record is None:
-                whole = True
+        if not has_trace(data):
+            if damaged:
+                return
+            if _RECORDS.search(data) or any(needle in data for needle in self._needles) or not _is_text(data):
+                tally.skip(name, "no log file")
+            else:
+                self._no_log(name, "no log file", tally)
+            return
+        text = data.decode("utf-8", "replace")
+        found, wrong = 0, ""
+        for record in records_of_table(text) if is_table(text) else records_in(text):
+            if isinstance(record, Harm):
+                wrong = wrong or record.why
                 continue
             found += 1
-            text = json.dumps(record)
-            if "kms." in text and any(needle.decode() in text for needle in self._needles):
+            if str(record.get("eventSource")).startswith("kms.") and self._names_key(record):
                 self._write(record, tally)
         tally.records += found
         tally.split_bytes += len(data)
-        if not whole and not damaged:
-            tally.files -= 1
-            tally.skip(name, "invalid JSON")
+        if damaged:
+            return
+        if wrong or not found:
+            tally.skip(name, wrong or "no log file")
+        else:
+            tally.files += 1
+
+    def _names_key(self, record: Mapping[str, JsonValue]) -> bool:
+        text = json.dumps(record, ensure_ascii=False)
+        return any(needle.decode() in text for needle in self._needles)
+
+
+def _is_closed(text: memoryview) -> bool:
+    """Whether it begins and ends as CloudTrail's own files do; one that was cut off before it was packed does not."""
+    return _RECORDS.search(bytes(text[:_HEAD])) is not None and bytes(text[-64:]).rstrip().endswith(b"]}")
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether its beginning is text; what is not may be a log whose packing is damaged."""
+    head = data[:_HEAD]
+    return b"\0" not in head and head.decode("utf-8", "replace").count("\N{REPLACEMENT CHARACTER}") <= 1
+
+
+def _splits(text: memoryview) -> bool:
+    try:
+        _SPLIT.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return False
+    return True
 
 
 def rescued(data: bytes, most: int) -> bytes:
@@ -233,25 +309,3 @@ def _bytewise(stream: _Decompress, piece: bytes) -> Iterator[bytes]:
             yield stream.decompress(bytes([one]))
         except zlib.error:
             return
-
-
-def _records(text: str) -> Iterator[Any]:
-    """Each value of the array whose inside ``text`` begins with; at last None, if that end is reached unharmed."""
-    at, harmed = 0, False
-    space = re.compile(r"[\s,]*")
-    while at < len(text):
-        at = space.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
-        if text[at : at + 1] == "]":
-            if not harmed:
-                yield None
-            return
-        try:
-            value, at = _LENIENT.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            harmed = True
-            following = _RECORD.search(text, at + 1)
-            if not following:
-                return
-            at = following.start()
-        else:
-            yield value

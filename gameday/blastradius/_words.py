@@ -19,7 +19,7 @@ def _why_empty(answer: Answer) -> Iterator[str]:
         return
     coverage = answer.coverage
     yield "No use of the key was found. That is no proof that nobody depends on it:"
-    if coverage.partial or coverage.skipped:
+    if coverage.partial or coverage.skipped or coverage.gaps:
         yield "- not all was read (below)"
     if not (coverage.read_files or coverage.records):
         yield "- no record at all was read: the place, the window or the Region may be another"
@@ -34,6 +34,8 @@ def _why_empty(answer: Answer) -> Iterator[str]:
 def _missing(coverage: Coverage) -> Iterator[str]:
     if coverage.partial:
         yield f"PARTIAL: {coverage.partial}; every number is a lower bound."
+    for gap in coverage.gaps:
+        yield f"INCOMPLETE: {gap}."
     for why, count in coverage.skipped.items():
         yield f"Not read, or not in full: {_count(count, 'file')} ({why}); every number is a lower bound."
     for name, why in coverage.examples[:3]:
@@ -62,6 +64,10 @@ def _looked_at(answer: Answer) -> Iterator[str]:
         yield f"Accounts: {_some(coverage.accounts) or 'unknown'}. Regions: {_some(coverage.regions) or 'unknown'}."
     if coverage.excluded:
         yield f"Left out, since they hold no calls: {', '.join(coverage.excluded)}."
+    for why, count in coverage.left_out.items():
+        what, _, rest = why.partition(" ")
+        noun, colon = what.rstrip(":"), ":" * what.endswith(":")
+        yield f"Left out: {_count(count, noun)}{colon} {rest}{_dates(coverage, rest)}."
     if coverage.repeated:
         yield f"{_count(coverage.repeated, 'repeated record')} counted once."
     yield from coverage.notes
@@ -77,6 +83,13 @@ def _trails(trails: tuple[Trail, ...]) -> Iterator[str]:
             yield f"Trail {trail.name} is not logging."
         if trail.data_events is False:
             yield f"Trail {trail.name} has no data events: S3's reads themselves are not in it, KMS' Decrypt is."
+
+
+def _dates(coverage: Coverage, why: str) -> str:
+    if why != "outside the window" or not coverage.outside:
+        return ""
+    first, last = coverage.outside
+    return f", of {first}{f' to {last}' if last != first else ''}: --since reaches further back"
 
 
 def _some(names: tuple[str, ...]) -> str:

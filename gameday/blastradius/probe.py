@@ -132,7 +132,7 @@ class ObservedRadius(Probe):
         self._progress.why = why
         if moments.on_request:
             return any(record.request_id == moments.on_request for record in records)
-        ours = (record for record in records if f"gameday/{aws.run}" in record.user_agent)
+        ours = (record for record in records if record.made_by(aws.run))
         return any(record.time >= moments.on - timedelta(seconds=2) for record in ours)
 
     def _read(self, aws: Session, moments: Moments) -> None:

@@ -119,7 +119,7 @@ def _recorded(aws: AWS, run: str, names: set[str], resource: str, intended: date
         for event in page["Events"]:
             record = TrailRecord.parse(event.get("CloudTrailEvent", "{}"))
             theirs = record.name in names and not record.error_code and record.mentions(resource)
-            if theirs and f"gameday/{run}" in record.user_agent:
+            if theirs and record.made_by(run):
                 return record.name
         token = page.get("NextToken", "")
         if not token:

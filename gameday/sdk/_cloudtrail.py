@@ -13,6 +13,7 @@ from pydantic import JsonValue
 _KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+")
 _EC2_INFRASTRUCTURE = re.compile(r"aws:ec2-infrastructure[:/](i-[0-9a-f]+)")
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
+_WORD = re.compile(r"[\w+=.@:/*$-]+")
 
 REHEARSAL = "gameday-rehearsal"
 """In the user agent of a call that only proved a permission: it is evidence of nothing."""
@@ -100,24 +101,44 @@ class TrailRecord:
         """Whether the record is about ``resource``: an ARN, an id, an alias or a name.
 
         It may stand in the resources, the request's parameters (the encryption context among them), the answer, the
-        error's sentence (the only place, when a service's call was denied), or in who it was done for. A key's or an
+        error's sentence (the only place, when a service's call was denied), or in who it was done for. Whole names
+        only: ``alias/app`` is not in ``alias/app/v2``, nor the bucket ``data`` in ``data.backup``. A key's or an
         instance's ARN is also recognised by its tail: KMS writes bare ids at times, and EC2 writes nothing else.
         """
-        by_tail = re.match(r"arn:[\w-]+:(kms|ec2):", resource)
-        wanted = {resource, resource.rsplit("/", 1)[-1]} if by_tail else {resource}
-        return any(
-            re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)
-            for text in self._texts()
-            for name in wanted
-            if name
-        )
+        wanted = {resource}
+        if re.match(r"arn:[\w-]+:(kms|ec2):[^:]*:[^:]*:", resource):
+            tail = resource.split(":", 5)[5]
+            wanted.add(tail if tail.startswith("alias/") else tail.partition("/")[2] or tail)
+        return bool(resource) and any(not wanted.isdisjoint(_names(text)) for text in self._texts())
+
+    def made_by(self, run: str) -> bool:
+        """Whether its user agent says that this run of gameday made it; another run's id may begin with this one's."""
+        return f"gameday/{run}" in re.split(r"[\s\[\],;()]+", self.user_agent)
 
     def _texts(self) -> Iterator[str]:
-        for part in ("resources", "requestParameters", "responseElements", "errorMessage"):
+        for part in ("resources", "requestParameters", "responseElements"):
             yield from _leaves(self.raw.get(part))
+        yield from (word.rstrip(".,:;") for word in _WORD.findall(self.error_message))
         identity = _dict(self.raw.get("userIdentity"))
         yield from _leaves(identity.get("inScopeOf"))
         yield self.instance
+
+
+def _names(text: str) -> Iterator[str]:
+    """What one text names: itself, and where it is an ARN its resource, without its type, and an object's bucket."""
+    yield text
+    parts = text.split(":", 5)
+    if len(parts) < 6 or parts[0] != "arn":
+        return
+    resource = parts[5]
+    yield resource
+    if parts[2] == "s3":
+        bucket = resource.partition("/")[0]
+        yield bucket
+        yield ":".join((*parts[:5], bucket))
+    elif not resource.startswith("alias/"):
+        kind = re.match(r"[\w-]+[:/]", resource)
+        yield resource[kind.end() :] if kind else resource
 
 
 def _keys(raw: Mapping[str, JsonValue]) -> tuple[str, ...]:

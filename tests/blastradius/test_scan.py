@@ -21,7 +21,19 @@ from gameday.blastradius import Answer, Embedded, FolderSource, KeyName, Questio
 from gameday.blastradius._pool import Pool
 from gameday.errors import Refused
 from tests.blastradius import oracle
-from tests.blastradius.shapes import ACCOUNT, ARN, ID, QUESTION, RECORDS, REGION, gz_members, made, put, put_text
+from tests.blastradius.shapes import (
+    ACCOUNT,
+    ARN,
+    ID,
+    OTHER_ARN,
+    QUESTION,
+    RECORDS,
+    REGION,
+    gz_members,
+    made,
+    put,
+    put_text,
+)
 from tests.blastradius.test_definition import EXAMPLES, clean, oracle_safe, sums_of, unlike
 
 
@@ -90,9 +102,7 @@ BROKEN: dict[str, tuple[bytes, str, int]] = {
     "with rubbish behind": (WHOLE + b"rubbish behind the end", "broken gzip", 400),
     "with a flipped byte": (WHOLE[:9000] + b"\xff\x00\xff\x00" + WHOLE[9004:], "broken gzip", 0),
     "only a header": (WHOLE[:10], "truncated", 0),
-    "empty": (b"", "empty", 0),
     "no JSON": (igzip.compress(b"not json, but with " + ID.encode()), "no log file", 0),
-    "an array": (igzip.compress(json.dumps(MANY).encode()), "no log file", 0),
     "records that are none": (igzip.compress(b'{"Records": {"a": "%s"}}' % ID.encode()), "no log file", 0),
     "invalid in the middle": (
         igzip.compress(text_of(*MANY[:3])[:-2] + b', {"eventVersion": "1", oops}, ' + text_of(*MANY[3:])[12:]),
@@ -160,6 +170,7 @@ def test_a_bomb_is_cut_off_and_what_was_before_it_is_kept(tmp_path: Path) -> Non
 def test_digests_are_left_out_and_are_no_damage(tmp_path: Path) -> None:
     put_text(tmp_path, json.dumps({"awsAccountId": ACCOUNT, "digestS3Object": "x", "logFiles": []}), name="d.json.gz")
     put(tmp_path / "AWSLogs" / ACCOUNT / "CloudTrail-Digest" / REGION, made())
+    put(tmp_path, made(resources=[{"ARN": OTHER_ARN}]))
     answer = ask(tmp_path)
     assert answer.coverage.excluded == ("CloudTrail-Digest",)
     assert answer.coverage.complete

@@ -13,7 +13,7 @@ from gameday.sdk import AWS, Before, Calls, Drifted, ReadBack, Restored, StillOu
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef, SnapshotTypeDef, TagSpecificationTypeDef, VolumeTypeDef
 
-_NOT_CARRIED = ("aws:", "gameday:run", "gameday:step", KEPT_BY, ROOT_OF, DEVICE, POWER, DELETE)
+_NOT_CARRIED = ("gameday:run", "gameday:step", KEPT_BY, ROOT_OF, DEVICE, POWER, DELETE)
 """Tags of the old volume that the new one does not get: AWS's own, and what speaks of a run."""
 _WITH_IOPS = ("gp3", "io1", "io2")
 
@@ -73,6 +73,11 @@ class Snapshot(RootStep):
         }
 
 
+def _is_carried(name: str) -> bool:
+    """Only whole names are gameday's: ``gameday:runbook`` is the user's; nobody but AWS may write ``aws:…``."""
+    return name not in _NOT_CARRIED and not name.startswith("aws:")
+
+
 class Volume(RootStep):
     """Makes the encrypted volume from the snapshot, in the instance's own zone; deleting it is the undo."""
 
@@ -91,7 +96,7 @@ class Volume(RootStep):
         """Waits until the snapshot is complete; the old volume's type, size, speed and tags are carried over."""
         snapshot = self._complete(aws)
         old, machine = self.marked(aws), _look.known_instance(aws, self.instance)
-        tags = {name: value for name, value in _look.tags_of(old).items() if not name.startswith(_NOT_CARRIED)}
+        tags = {name: value for name, value in _look.tags_of(old).items() if _is_carried(name)}
         request: dict[str, Any] = {
             "SnapshotId": snapshot,
             "AvailabilityZone": machine["Placement"]["AvailabilityZone"],
