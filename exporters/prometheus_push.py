@@ -26,11 +26,15 @@ class Push:
     """
 
     def __init__(self, url: str, grouping: str, failed: Callable[[str], None]) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # half a bracket, a port that is no number: the URL is not repeated, it may hold a password
+            parts, host, port = urlsplit(""), None, None
+        if parts.scheme not in ("http", "https") or not host:
             raise Refused("--metrics-push is no address of a Pushgateway; write http://HOST:9091")
-        where = parts.hostname if ":" not in parts.hostname else f"[{parts.hostname}]"
-        where += f":{parts.port}" if parts.port else ""
+        where = host if ":" not in host else f"[{host}]"
+        where += f":{port}" if port else ""
         self._where = urlunsplit((parts.scheme, where, parts.path, "", ""))
         self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
         self._grouping, self._failed = grouping, failed

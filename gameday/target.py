@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from gameday.aws.identity import caller
 from gameday.aws.made import LAB_KEYS
 from gameday.aws.session import Session
 from gameday.errors import TargetError
 from gameday.sdk import RoleFacts, TargetFacts
+from gameday.urls import is_web_address
 
 if TYPE_CHECKING:
     from gameday.lab import LabProcess
@@ -119,8 +119,8 @@ def _lab(preset: str) -> LabProcess:
 
 
 def _lab_session(url: str, region: str, run: str, started: datetime) -> tuple[Session, str]:
-    if not urlsplit(url).hostname:
-        raise TargetError(f"{url!r} is no URL of a lab; start one with gameday lab, and give the URL that it prints")
+    if not is_web_address(url):  # the URL is not repeated: it may hold a password
+        raise TargetError("lab=URL names no URL of a lab; start one with gameday lab, and give the URL that it prints")
     region = region or "us-east-1"
     return Session(region=region, run=run, endpoint=url, keys=LAB_KEYS, started=started), region
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import urllib3
 from pydantic import AfterValidator
+
+from gameday.urls import is_web_address, shown
 
 _CHUNK = 16384
 MOST = 1 << 20
@@ -17,13 +18,11 @@ MOST = 1 << 20
 
 def bare(url: str) -> str:
     """Without user, password and query, which may be secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}{parts.path}"
+    return shown(url)
 
 
 def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_web_address(url):
         raise ValueError(f"{bare(url)!r} is not a web address; write http://… or https://…")
     return url
 

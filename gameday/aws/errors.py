@@ -12,7 +12,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from gameday.errors import Interrupted
+from gameday.errors import GamedayError, Interrupted
 from gameday.sdk import Cause, classify
 
 _NO_CREDENTIALS = (
@@ -24,7 +24,14 @@ _NO_CREDENTIALS = (
     boto.TokenRetrievalError,
     boto.NoAuthTokenError,
     boto.LoginError,
+    boto.MetadataRetrievalError,
+    boto.InvalidConfigError,
+    boto.ConfigParseError,
+    boto.UnknownCredentialError,
+    boto.RefreshWithMFAUnsupportedError,
 )
+_WHERE_CREDENTIALS_ARE_READ = ("botocore.credentials", "botocore.tokens", "botocore.configloader")
+_WHERE_ENDPOINTS_ARE_READ = ("botocore.endpoint", "botocore.args")
 _SILENCE = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError)
 """No answer, or half of one: timeouts, refused and dropped connections, names that do not resolve."""
 _NEVER_SENT = (
@@ -64,6 +71,10 @@ def understand(error: BaseException) -> Said | None:
         return Said(cause, code, _printable(message), request_id_of(error))
     if isinstance(error, _NO_CREDENTIALS):
         return Said(Cause.CREDENTIALS, detail=_printable(str(error)))
+    if _raised_under(error, _WHERE_CREDENTIALS_ARE_READ):
+        return Said(Cause.CREDENTIALS, detail=_printable(f"{error}" or type(error).__name__))
+    if _no_endpoint(error):
+        return Said(Cause.UNREACHABLE, detail=_printable(str(error)))
     if isinstance(error, _SILENCE):
         return Said(Cause.UNREACHABLE, detail=_printable(str(error) or type(error).__name__))
     if isinstance(error, ResponseParserError) or _while_parsing(error):
@@ -87,7 +98,8 @@ def certain(error: BaseException) -> bool:
         if said is not None and said.cause is Cause.THROTTLED:
             return True
         return 300 <= _status(error) < 500 and _status(error) != 408
-    return isinstance(error, _NEVER_SENT)
+    before_it_was_sent = _raised_under(error, _WHERE_CREDENTIALS_ARE_READ) or _no_endpoint(error)
+    return before_it_was_sent or isinstance(error, _NEVER_SENT)
 
 
 def request_id_of(error: BaseException) -> str:
@@ -99,6 +111,28 @@ def request_id_of(error: BaseException) -> str:
 
 def _status(error: boto.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _raised_under(error: BaseException, modules: tuple[str, ...]) -> bool:
+    """Whether one of these modules of botocore's was at work, and let through what is no error of botocore's.
+
+    A session that stays expired after its renewal is a plain RuntimeError there, an ``Expiration`` that is no date a
+    ValueError of dateutil's, the output of a ``credential_process`` that is no JSON one of json's, a program that is
+    missing an OSError (botocore/credentials.py). None of the requests behind these has been sent.
+    """
+    if not isinstance(error, Exception) or isinstance(error, GamedayError | boto.BotoCoreError | boto.ClientError):
+        return False
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__") in modules:
+            return True
+        frame = frame.tb_next
+    return False
+
+
+def _no_endpoint(error: BaseException) -> bool:
+    """An ``endpoint_url`` that is no URL is a plain ValueError (botocore/endpoint.py, ``create_endpoint``)."""
+    return isinstance(error, ValueError) and _raised_under(error, _WHERE_ENDPOINTS_ARE_READ)
 
 
 def _while_parsing(error: BaseException) -> bool:

@@ -13,18 +13,9 @@ from gameday.cli.options import journal_option, quick_imports, target_options, v
 from gameday.cli.report_command import report, verify
 from gameday.cli.schedule_command import schedule
 from gameday.cli.watch_command import watch
+from gameday.errors import ExitCode
 
-EXIT_CODES = """\b
-Exit codes:
-  0   passed, everything restored
-  1   failed: an expectation did not hold; everything restored
-  2   the playbook or the command line is invalid; nothing was touched
-  3   aborted (guard, signal, max_fault); everything restored
-  4   inconclusive (too little seen, no evidence in time, drift left alone), or abandoned
-  5   refused in preflight or baseline; nothing was touched
-  9   ROLLBACK INCOMPLETE: something is still changed, or could not be read back
-  70  a bug in gameday; everything restored
-"""
+EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<3d} {code.meaning}" for code in ExitCode)
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

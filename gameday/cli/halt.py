@@ -6,7 +6,8 @@ import time
 
 import click
 
-from gameday.cli.journals import open_journal, somebody
+from gameday.cli.journals import open_journal, rollback_command, somebody
+from gameday.cli.leaving import about
 from gameday.cli.options import seconds_option
 from gameday.cli.rollback import roll_back_runs
 from gameday.errors import Refused, RollbackIncomplete
@@ -48,6 +49,7 @@ def resume_all(place: str | None) -> None:
 def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
     """Have a run leave everything as it is; raises Refused when there is nothing to leave."""
     journal, seconds = open_journal(place), seconds_option(within, "--within")
+    about([run], rollback_command(run, place))
     record = journal.run(run)
     open_ = journal.steps(record.run, only_open=True)
     if not open_ and not record.alive():

@@ -11,7 +11,7 @@ from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday.cli.journals import open_journal, place_of, rollback_command, warn_of_open_steps
 from gameday.cli.options import seconds_option
-from gameday.errors import JournalError
+from gameday.errors import ExitCode, JournalError
 from gameday.journal import DueRecord, Journal, Owner, RunRecord
 from gameday.journal.due import DueTimes
 from gameday.rollback.receipts import IGNORED, merge
@@ -31,7 +31,7 @@ def print_status(place: str | None, *, check: bool, textfile: str | None = None)
         with status_metrics(place_of(place), Path(textfile)):
             open_ = _tell_status(place)
     if check and open_:
-        sys.exit(9)
+        sys.exit(ExitCode.INCOMPLETE)
 
 
 def _tell_status(place: str | None) -> bool:

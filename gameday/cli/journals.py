@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from gameday.cli.leaving import touched
 from gameday.errors import JournalError
 from gameday.journal.sql import SqlJournal, default_place
 
@@ -32,7 +33,9 @@ def open_journal(place: str | None) -> SqlJournal:
     place = _named(place)
     if place and "://" not in place and not Path(place).expanduser().exists():
         raise JournalError(f"there is no journal at {place}")
-    return SqlJournal(place or default_place(), create=False)
+    journal = SqlJournal(place or default_place(), create=False)
+    touched(journal)
+    return journal
 
 
 def rollback_command(run: str, place: str | None) -> str:

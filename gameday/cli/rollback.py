@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 
 import click
@@ -11,6 +12,7 @@ import click
 from exporters.lines import PlainLines
 from exporters.text import count
 from gameday.cli.journals import open_journal, rollback_command
+from gameday.cli.leaving import about
 from gameday.cli.options import seconds_option
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal, release_holds
@@ -27,6 +29,7 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
         raise click.UsageError("--ours is for one RUN: you must know of each that its changes are its own")
     seconds = seconds_option(within, "--within")
     journal = open_journal(place)
+    about([run or ""], rollback_command(run or "--all", place))
     receipts = merge(journal)
     for said in receipts:
         click.echo(said, err=True)
@@ -61,6 +64,8 @@ def _try(journal: Journal, run: str, within: float, *, only: bool, ours: bool, p
         if only and isinstance(error, Refused) and (not _open(journal, run) or journal.run(run).alive()):
             raise
         click.echo(f"run {run}: {error}", err=True)
+    except Exception:  # noqa: BLE001 - a bug in one run's rollback must not stop the next one's, and never says "restored"
+        click.echo(f"run {run}: a bug in gameday, please report it: {traceback.format_exc()}", err=True)
     return False
 
 

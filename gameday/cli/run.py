@@ -16,6 +16,7 @@ import click
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday import __version__
+from gameday.cli import leaving
 from gameday.cli.journals import rollback_command, warn_of_open_steps
 from gameday.cli.target_options import journal_of, journal_words, load_for, read_target
 from gameday.engine import runner
@@ -47,7 +48,7 @@ def run_playbook(
     metrics_push: str | None,
     report: str | None,
 ) -> None:
-    """Run a playbook; ends the process with its exit code."""
+    """Run a playbook; raises Leave with its exit code."""
     choice = read_target(target, account, region, profile, preset)
     loaded = load_for(playbook, var, choice)
     place = journal_of(journal, choice) or default_place()
@@ -57,6 +58,8 @@ def run_playbook(
     # Before the journal is opened and any thread is started: neither survives a fork.
     watchdog = unleash(Errand(run, lambda: SqlJournal(place, create=False), reopen, again))
     kept = SqlJournal(place)
+    leaving.touched(kept)
+    leaving.about([run], again, own=True)
     warn_of_open_steps(kept, said)
     listener = _log_from_a_thread()
     if choice.kind == "embedded":
@@ -76,12 +79,13 @@ def run_playbook(
         finish_with=again,
         watchdog=watchdog,
     )
-    code = runner.run(job)
+    ended = runner.run(job)
+    if ended.restored and not ended.recorded:
+        leaving.all_is_known_to_be_back()
     ending = threading.Thread(target=listener.stop, daemon=True)
     ending.start()
     ending.join(LOG_MAY_TAKE)
-    # Whatever still hangs (a probe, a reader that does not read) is left behind: no atexit, no joining, no flush.
-    os._exit(code)
+    raise leaving.Leave(ended.code)  # whatever still hangs (a probe, a reader that does not read) is left behind
 
 
 def _log_from_a_thread() -> QueueListener:

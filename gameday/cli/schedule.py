@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gameday.cli.journals import warn_of_open_steps
+from gameday.cli.leaving import Leave, touched
 from gameday.cli.target_options import journal_of, load_for, read_target
 from gameday.errors import PlaybookInvalid
 from gameday.journal.sql import SqlJournal, default_place
@@ -70,6 +70,7 @@ def run_schedule(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     kept_in = SqlJournal(place)
+    touched(kept_in)
     warn_of_open_steps(kept_in, journal)
     with tempfile.TemporaryDirectory(prefix="gameday-schedule-") as folder:
         if results:
@@ -83,8 +84,7 @@ def run_schedule(
         )
         settings = Settings(_address(listen), limit, when_stopped == "rollback", patrol_every)
         code = Daemon(entries, kept_in, launcher, settings).run()
-    sys.stderr.flush()
-    os._exit(code)  # whatever still hangs is left behind
+    raise Leave(code)  # whatever still hangs is left behind
 
 
 def _address(listen: str) -> tuple[str, int]:

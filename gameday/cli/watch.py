@@ -19,10 +19,11 @@ import click
 from exporters.prometheus import Metrics
 from gameday import __version__
 from gameday.cli.journal_fold import JournalFold
+from gameday.cli.leaving import Leave
 from gameday.cli.target_options import read_target
 from gameday.cli.variables import read_vars
 from gameday.engine.watch import Watch, targets
-from gameday.errors import GamedayError
+from gameday.errors import ExitCode, GamedayError
 from gameday.journal.sql import default_place
 from gameday.playbook import Playbook, find, load
 from gameday.target import Target, open_target
@@ -75,7 +76,7 @@ def watch_playbooks(
     finally:
         metrics.close()
         opened.close()
-    os._exit(0)  # looks that hang are left behind
+    raise Leave(ExitCode.PASSED)  # looks that hang are left behind
 
 
 def _stage(playbooks: Sequence[Playbook], target: Target) -> None:

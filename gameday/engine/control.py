@@ -18,7 +18,7 @@ from gameday.engine.plan import Plan
 from gameday.engine.prepare import prepare
 from gameday.engine.pulse import Heart
 from gameday.engine.stream import Stream
-from gameday.errors import GamedayError
+from gameday.errors import ExitCode, GamedayError
 from gameday.journal import Owner
 from gameday.machine import Run, Stage, handle, wake_at
 from gameday.machine.commands import Finish
@@ -46,7 +46,7 @@ LONGEST_WAIT = 0.5
 EXPORTERS_MAY_TAKE = 2.0
 PREPARING_MAY_TAKE = 300.0
 """Seconds for one check or one resource of the stage; an instance that is made on a slow lab takes a few minutes."""
-UNTOLD = 4
+UNTOLD = ExitCode.INCONCLUSIVE
 """The exit code of a run which passed, but whose journal does not say so."""
 JOURNAL_MAY_TAKE = 6.0
 """Longer than the journal waits for another writer."""
@@ -64,7 +64,8 @@ class Control(threading.Thread):
 
     def __init__(self, job: Job, done: Callable[[], None]) -> None:
         super().__init__(name="control", daemon=True)
-        self.exit_code = 70
+        self.exit_code: int = ExitCode.BUG
+        self.restored = self.recorded = False
         self._job, self._done = job, done
         self._began, self._since = steady(), datetime.now(UTC)
         self._inbox: SimpleQueue[Input] = SimpleQueue()
@@ -156,6 +157,7 @@ class Control(threading.Thread):
         for command in commands:
             if isinstance(command, Finish):
                 self.exit_code = command.exit_code
+                self.restored = command.exit_code != ExitCode.INCOMPLETE
             else:
                 self._executor.carry_out(command)
 
@@ -223,7 +225,7 @@ class Control(threading.Thread):
 
     def _after_bug(self, bug: Exception) -> None:
         """Roll back without the machine's run part, which cannot be trusted any more, and only then say so."""
-        self.exit_code = 9 if self._state.open_steps else 70
+        self.exit_code, self.restored = ExitCode.INCOMPLETE if self._state.open_steps else ExitCode.BUG, False
         try:
             open_ = self._roll_back_after_bug()
         except Exception:  # a second bug, in the rollback itself: say what is open, never "restored"
@@ -233,12 +235,12 @@ class Control(threading.Thread):
         finished = RunFinished(
             at=self._clock(),
             verdict=Verdict.ABORTED,
-            exit_code=9 if open_ else 70,
+            exit_code=ExitCode.INCOMPLETE if open_ else ExitCode.BUG,
             story=f"A bug in gameday ended the run: {type(bug).__name__}: {bug}.{restored} Please report it.",
             reasons=open_,
             finish_with=self._job.finish_with if open_ else "",
         )
-        self.exit_code = finished.exit_code
+        self.exit_code, self.restored = finished.exit_code, not open_
         log.critical("a bug in gameday: %s", "".join(traceback.format_exception(bug)))
         for reason in open_:
             log.critical("ROLLBACK INCOMPLETE: %s; finish it with: %s", reason, self._job.finish_with)
@@ -285,14 +287,15 @@ class Control(threading.Thread):
         self._heart.stop()
         if self._onlookers is not None:
             self._onlookers.stop()
-        if not self._keeper.end(JOURNAL_MAY_TAKE):
+        self.recorded = self._keeper.end(JOURNAL_MAY_TAKE)
+        if not self.recorded:
             receipt = self._keeper.receipt
             kept = f"; a receipt is at {receipt}, and the next gameday command takes it in" if receipt else ""
             log.error("the journal at %s does not hold all of this run%s", self._job.journal.place, kept)
             self.exit_code = self.exit_code or UNTOLD
         self._stream.close(EXPORTERS_MAY_TAKE)
         watchdog = self._job.watchdog
-        if watchdog is not None and self.exit_code != 9:
+        if watchdog is not None and self.exit_code != ExitCode.INCOMPLETE:
             watchdog.let_go()
-        if self._target is not None and (self.exit_code != 9 or watchdog is None or watchdog.gone):
+        if self._target is not None and (self.exit_code != ExitCode.INCOMPLETE or watchdog is None or watchdog.gone):
             self._target.close()

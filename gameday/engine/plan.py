@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from gameday.aws.resolve import pin
 from gameday.engine.sample import spread
@@ -27,6 +26,7 @@ from gameday.sdk import (
     Switch,
     TargetFacts,
 )
+from gameday.urls import shown
 
 GUARDED = (Phase.BASELINE, Phase.FAULT)
 """Where a guard looks: a breach before the fault refuses, one during it rolls back."""
@@ -184,8 +184,7 @@ def _shown(value: object) -> str:
     text = str(value)
     if "://" not in text:
         return text
-    url = urlsplit(text)
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    return shown(text)
 
 
 def _facts(use: ProbeUse | GuardUse, part: Probe, spec: ProbeSpec, places: Mapping[str, str]) -> ProbeFacts:

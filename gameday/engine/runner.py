@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from types import FrameType
 
 from gameday.engine.control import Control
@@ -17,8 +18,24 @@ STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 """A run that stands still keeps the key off past every limit, so Ctrl-Z does nothing."""
 
 
-def run(job: Job) -> int:
-    """Run a playbook and return the exit code; call it on the main thread, and leave with ``os._exit`` after it.
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Parameters
+    ----------
+    code: its exit code.
+    restored: whether the run itself saw all that it had changed closed.
+    recorded: whether the journal holds all of it.
+    """
+
+    code: int
+    restored: bool
+    recorded: bool
+
+
+def run(job: Job) -> Ended:
+    """Run a playbook to its end; call it on the main thread, and leave with ``os._exit`` after it.
 
     Threads that hang are left behind, so an ordinary exit could wait for them.
     """
@@ -35,7 +52,7 @@ def run(job: Job) -> int:
     while True:
         for byte in os.read(reader, 64):
             if byte == 0:
-                return control.exit_code
+                return Ended(control.exit_code, control.restored, control.recorded)
             control.signalled(signal.Signals(byte).name)
 
 

@@ -135,7 +135,9 @@ def iso(moment: datetime) -> str:
 def _url(place: str) -> URL:
     try:
         is_url = "://" in place or place.startswith(("postgresql:", "postgres:"))
-        url = make_url(place if is_url else f"sqlite:///{Path(place).expanduser().absolute()}")
+        if not is_url:  # never as text: % and ? mean something there, and are ordinary in a path
+            return URL.create("sqlite", database=str(Path(place).expanduser().absolute()))
+        url = make_url(place)
     except (ArgumentError, ValueError):
         url = URL.create("unreadable")
     kind = url.get_backend_name()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from gameday.errors import ExitCode
 from gameday.machine.state import Ending
 from gameday.sdk import RunFinished, Verdict
 
 EXIT_CODES = {
-    Verdict.PASSED: 0,
-    Verdict.FAILED: 1,
-    Verdict.ABORTED: 3,
-    Verdict.INCONCLUSIVE: 4,
-    Verdict.REFUSED: 5,
-    Verdict.ABANDONED: 4,
+    Verdict.PASSED: ExitCode.PASSED,
+    Verdict.FAILED: ExitCode.FAILED,
+    Verdict.ABORTED: ExitCode.ABORTED,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Verdict.REFUSED: ExitCode.REFUSED,
+    Verdict.ABANDONED: ExitCode.INCONCLUSIVE,
 }
-ROLLBACK_INCOMPLETE = 9
 
 
 def judge(ending: Ending, at: float, finish_with: str) -> RunFinished:
@@ -22,7 +22,7 @@ def judge(ending: Ending, at: float, finish_with: str) -> RunFinished:
     code = ending.refused_code if verdict is Verdict.REFUSED else EXIT_CODES[verdict]
     if ending.open:
         verdict = Verdict.FAILED if verdict is Verdict.PASSED else verdict
-        code = ROLLBACK_INCOMPLETE
+        code = ExitCode.INCOMPLETE
         story = f"ROLLBACK INCOMPLETE: something is still changed, or could not be read back. {story}"
         reasons = (*ending.open, *reasons)
     return RunFinished(

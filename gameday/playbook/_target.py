@@ -11,7 +11,6 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -25,6 +24,7 @@ from gameday.playbook._spelling import Generator, Schema, mapping
 from gameday.playbook._text import ROLE_PATTERN, Identities, Name, Role, SwitchText, check_name
 from gameday.playbook._variables import NAME
 from gameday.sdk import Duration
+from gameday.urls import is_web_address
 
 KIND = "target file"
 _ACCOUNT = r"^\d{12}$"
@@ -57,7 +57,7 @@ def _lab(text: str) -> str:
         return "embedded"
     if text.lower() in ("false", "no", "off"):
         return ""
-    if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
+    if not is_web_address(text):
         raise ValueError("must be true, or the URL that gameday lab printed")
     return text
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from aws_rig import Rude, session_at
 from botocore.exceptions import ClientError, NoCredentialsError, ParamValidationError
@@ -173,3 +176,54 @@ def test_the_query_of_an_address_is_not_shown(nobody: str) -> None:
         aws.client("s3").list_objects_v2(Bucket="bucket", Prefix="secret-prefix")
     assert nobody in answer.detail
     assert "secret" not in answer.detail
+
+
+@pytest.mark.parametrize(
+    ("env", "config", "cause"),
+    [
+        (
+            {
+                "AWS_ACCESS_KEY_ID": "a",
+                "AWS_SECRET_ACCESS_KEY": "b",
+                "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z",
+            },
+            "",
+            "credentials",
+        ),
+        (
+            {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_CREDENTIAL_EXPIRATION": "tomorrow-ish"},
+            "",
+            "credentials",
+        ),
+        ({}, "credential_process = echo no JSON", "credentials"),
+        ({}, "credential_process = /no/such/program", "credentials"),
+        (
+            {},
+            """credential_process = echo '{"Version":1,"AccessKeyId":"a","SecretAccessKey":"b","Expiration":"soon"}'""",
+            "credentials",
+        ),
+        ({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, "endpoint_url = not a url", "unreachable"),
+    ],
+)
+def test_what_botocore_raises_of_ones_own_credentials_and_configuration_is_a_cause_and_never_sent(
+    env: dict[str, str], config: str, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain RuntimeError, ValueError, JSONDecodeError and OSError, from botocore itself and not from a double of it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text(f"[default]\nregion = us-east-1\n{config}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    session = Session(region="us-east-1", run="r", profile=None)
+    try:
+        session.client("sts").get_caller_identity()
+    except Exception as error:  # noqa: BLE001 - whichever it is
+        said = understand(error)
+        assert said is not None, repr(error)
+        assert said.cause == cause, repr(error)
+        assert certain(error), "nothing was sent"
+    else:
+        pytest.fail("it was answered")

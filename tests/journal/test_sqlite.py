@@ -153,3 +153,16 @@ def test_what_is_no_place_for_a_journal_is_one_sentence_without_a_password(place
     with pytest.raises(JournalError, match=r"neither a file nor postgresql://") as caught:
         SqlJournal(place)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["pay_feature%2Frotate", "a?x", "a#b", "50%", "sqlite:x", "a b@c", "ä"])
+def test_a_path_is_a_path_and_never_text_of_a_url(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = tmp_path / name / f"{name}.db"
+    SqlJournal(str(wanted)).open_run("cccc3333", "killswitch", Owner.this())
+    assert wanted.exists()
+    assert SqlJournal(str(wanted), create=False).run("cccc3333").playbook == "killswitch"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name / "state"))
+    monkeypatch.delenv("GAMEDAY_JOURNAL", raising=False)
+    SqlJournal(default_place()).open_run("dddd4444", "killswitch", Owner.this())
+    assert (tmp_path / name / "state" / "gameday" / "journal.db").exists()
+    assert sorted(one.name for one in tmp_path.iterdir()) == [name], "nothing was made under another name"
