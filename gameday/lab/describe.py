@@ -19,6 +19,7 @@ def describe() -> list[dict[str, str]]:
     from .ebs import Ebs
     from .ec2 import Ec2
     from .identity import Iam, Sts
+    from .keymaterial import KeyMaterial
     from .kms import Kms
     from .s3 import S3
     from .s3doors import S3Doors
@@ -27,6 +28,6 @@ def describe() -> list[dict[str, str]]:
 
     return [
         {"service": found.service, "behaviour": found.behaviour, "standing": found.standing}
-        for hooks in (Kms, Access, Sts, Iam, S3, S3Doors, Ec2, Ebs, CloudTrail, Trails, Scheduler)
+        for hooks in (Kms, KeyMaterial, Access, Sts, Iam, S3, S3Doors, Ec2, Ebs, CloudTrail, Trails, Scheduler)
         for found in hooks.behaviours
     ] + [{"service": service, "behaviour": what, "standing": "not enforced"} for service, what in NOT_ENFORCED]

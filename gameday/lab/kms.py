@@ -8,8 +8,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from .access import Access, context_of
-from .policy import MalformedError, Request, judge, parse
+from .access import Access
+from .keymaterial import KeyMaterial
+from .keypolicies import check_policy
+from .keystates import check_dry_run, check_kind, check_state, check_usage, state_refusal
 from .shapes import Key
 from .wire import Answer, AwsError, json_answer
 from .world import Behaviour, World
@@ -53,10 +55,16 @@ BY_KEY_ONLY = frozenset(
         "UpdateKeyDescription",
         "TagResource",
         "UntagResource",
+        "GetParametersForImport",
+        "ImportKeyMaterial",
+        "DeleteImportedKeyMaterial",
+        "GetKeyRotationStatus",
+        "RotateKeyOnDemand",
+        "ReplicateKey",
+        "UpdatePrimaryRegion",
     }
 )
 """Operations that take a key id or key ARN, but no alias."""
-NOT_WHILE_PENDING = frozenset({"EnableKey", "DisableKey", "ScheduleKeyDeletion", "UpdateKeyDescription"})
 KEY_ID = re.compile(r"(mrk-[0-9a-f-]{32,36}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 KEY_ARN = re.compile(r"arn:aws:kms:([a-z0-9-]+):(\d{12}):(key|alias)/(.+)")
 
@@ -96,14 +104,7 @@ class Keys:
         """Why a cryptographic call on this key is refused now; None when it is not."""
         if not self._world.knobs.enforce_key:
             return None
-        state = self._seen.get(key.arn, key.key_state)
-        if state == "Disabled":
-            return AwsError("DisabledException", f"{key.arn} is disabled.")
-        if state == "PendingDeletion":
-            return AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
-        if state == "PendingImport":
-            return AwsError("KMSInvalidStateException", f"{key.arn} is pending import.")
-        return None
+        return state_refusal(key, self._seen.get(key.arn, key.key_state))
 
     def changed(self, key: Key, old: str) -> None:
         """A key's state changed from ``old``: the others notice after the propagation delay."""
@@ -135,6 +136,13 @@ class Kms:
         Behaviour("kms", "ScheduleKeyDeletion: 7 to 30 days, KeyState in the answer", "documented"),
         Behaviour("kms", "CancelKeyDeletion leaves the key Disabled", "documented"),
         Behaviour("kms", "PutKeyPolicy refuses malformed and lock-out policies", "documented"),
+        Behaviour(
+            "kms", "a key policy names principals that exist in the account, and has 32 KiB at most", "documented"
+        ),
+        Behaviour("kms", "pending deletion: no tags, no alias, no description", "documented"),
+        Behaviour("kms", "Decrypt and ReEncrypt that name another key: IncorrectKeyException", "documented"),
+        Behaviour("kms", "DryRun of crypto and grants: DryRunOperationException after all checks", "recorded"),
+        Behaviour("kms", "a key of another usage: InvalidKeyUsageException", "recorded"),
         Behaviour("kms", "others notice a change after kms_propagation, DescribeKey at once", "documented"),
         Behaviour("kms", "GetKeyLastUsage: the last successful cryptographic call, at once", "invented"),
         Behaviour("kms", "propagation is one fixed delay for all services and principals", "invented"),
@@ -145,49 +153,105 @@ class Kms:
         self._world = world
         self._keys = keys
         self._access = access
+        self._material = KeyMaterial(world)
 
     def reset(self) -> None:
         """Forget everything."""
         self._keys.reset()
+        self._material.reset()
 
     def before(self, call: Call) -> Answer | None:
         """Find the key, refuse what its state forbids, and spell its id as moto can read it."""
         key = self._key_of(call)
         self._access.check(call, key)
         if call.text("Policy"):
-            _check_policy(call)
+            check_policy(call, self._world.moto)
+        if call.operation == "CreateKey":
+            call.set_params({"KeyUsage": "ENCRYPT_DECRYPT", "MultiRegion": False, **call.params})
         if key is None:
+            check_dry_run(call)
             return None
-        call.notes["policy"] = key.policy
-        call.notes["key"] = key
-        call.notes["state"] = key.key_state
+        call.notes |= {"policy": key.policy, "key": key, "state": key.key_state}
+        check_kind(call.operation, key)
+        self._check_named(call)
         if call.operation in CRYPTO:
             for used in self._used_keys(call, key):
                 refusal = self._keys.refusal(used)
                 if refusal:
                     raise refusal
-        if call.operation in NOT_WHILE_PENDING and key.key_state == "PendingDeletion":
-            raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
-        if call.operation == "CancelKeyDeletion" and key.key_state != "PendingDeletion":
-            raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
+        check_usage(call.operation, key)
+        check_state(call.operation, key)
         if call.operation == "ScheduleKeyDeletion":
             _check_window(call)
+        check_dry_run(call)
         return self._own_answer(call, key)
+
+    def _check_named(self, call: Call) -> None:
+        """The key that a decryption names is the ciphertext's, or a relative of it."""
+        name = {"Decrypt": "KeyId", "ReEncrypt": "SourceKeyId"}.get(call.operation, "")
+        named, sealed = call.text(name) if name else "", self._key_of_ciphertext(call) if name else None
+        if named and sealed and self._keys.find(call.region, named, call.who.account).id != sealed.id:
+            raise AwsError(
+                "IncorrectKeyException",
+                "The key ID in the request does not identify a CMK that can perform this operation.",
+            )
 
     def _own_answer(self, call: Call, key: Key) -> Answer | None:
         """What moto has no answer to, or None once it can read the key's name."""
         if call.operation == "GetKeyLastUsage":
             return json_answer(self._last_usage(key))
+        if answer := self._material.answer(call, key):
+            return self._noticed(call, key, answer)
         if call.operation in BY_KEY_ONLY:
-            call.set_params({**call.params, "KeyId": key.id})
+            named = {"PolicyName": "default"} if call.operation in {"GetKeyPolicy", "PutKeyPolicy"} else {}
+            call.set_params({**named, **call.params, "KeyId": key.id})
         return None
+
+    def _noticed(self, call: Call, key: Key, answer: Answer) -> Answer:
+        if key.key_state != call.notes["state"]:
+            self._keys.changed(key, call.notes["state"])
+        return answer
+
+    def _made(self, call: Call, answer: Answer) -> None:
+        """A new key whose material is to be imported waits for it."""
+        data: Any = answer.json()
+        key = self._world.moto.kms(call.region).keys[data["KeyMetadata"]["KeyId"]]
+        if key.origin == "EXTERNAL":
+            key.key_state, key.enabled = "PendingImport", False
+            data["KeyMetadata"] |= {"KeyState": key.key_state, "Enabled": False}
+        self._material.complete(data["KeyMetadata"], key)
+        answer.body = json.dumps(data).encode()
+
+    def _complete(self, call: Call, key: Key, answer: Answer) -> None:
+        """The fields that AWS' answers have and moto's lack."""
+        data: Any = answer.json()
+        if call.operation == "DescribeKey":
+            self._material.complete(data["KeyMetadata"], key)
+        elif call.operation in {"Encrypt", "Decrypt"}:
+            data.setdefault("EncryptionAlgorithm", call.text("EncryptionAlgorithm", "SYMMETRIC_DEFAULT"))
+        elif call.operation == "ReEncrypt":
+            for side in ("Source", "Destination"):
+                name = f"{side}EncryptionAlgorithm"
+                data.setdefault(name, call.text(name, "SYMMETRIC_DEFAULT"))
+        elif call.operation in {"RotateKeyOnDemand", "GetPublicKey"}:
+            data["KeyId"] = key.arn
+        elif not call.operation.startswith("GenerateDataKey"):
+            return
+        material = self._material.id_of(key)
+        if material and call.operation.startswith(("Decrypt", "GenerateDataKey")):
+            data["KeyMaterialId"] = material
+        answer.body = json.dumps(data).encode()
 
     def after(self, call: Call, answer: Answer) -> None:
         """Give moto's answers the fields that AWS has, and tell the others of a changed state."""
         key: Key | None = call.notes.get("key")
+        if call.operation == "CreateKey" and answer.status < 400:
+            self._made(call, answer)
         if key is None or answer.status >= 400:
             return
+        self._complete(call, key, answer)
         if call.operation == "ScheduleKeyDeletion":
+            self._material.scheduled(key, int(call.params.get("PendingWindowInDays", 30)))
             data = answer.json()
             data |= {
                 "KeyId": key.arn,
@@ -199,6 +263,8 @@ class Kms:
             _settle_grants(key, answer, call.who.account)
         elif call.operation == "CancelKeyDeletion":
             key.enabled = False
+            if key.origin == "EXTERNAL" and not self._material.of(key).imported:
+                key.key_state = "PendingImport"
             answer.body = json.dumps({"KeyId": key.arn}).encode()
         if key.key_state != call.notes["state"]:
             self._keys.changed(key, call.notes["state"])
@@ -268,29 +334,10 @@ def _settle_grants(key: Key, answer: Answer, account: str) -> None:
         answer.body = json.dumps(data).encode()
 
 
-LOCKED_OUT = "The new key policy will not allow you to update the key policy in the future."
-
-
-def _check_policy(call: Call) -> None:
-    """Refuse a key policy that is none, or that would lock out whoever sets it."""
-    text = call.text("Policy")
-    context = context_of(call) | {"kms:CallerAccount": call.who.account}
-    request = Request("kms:PutKeyPolicy", "", call.who, context)
-    try:
-        parse(text, resource_policy=True)
-        said = judge(text, request, resource_policy=True)
-    except MalformedError as error:
-        raise AwsError("MalformedPolicyDocumentException", f"Policy is malformed: {error}.") from error
-    if call.params.get("BypassPolicyLockoutSafetyCheck") is True:
-        return
-    if said.denied or not (said.allowed or said.delegated):
-        raise AwsError("MalformedPolicyDocumentException", LOCKED_OUT)
-
-
 def trail_view(call: Call, answer: Answer) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str]:
     """What a record of a KMS call says: request parameters, response elements, and the key's ARN."""
     key: Key | None = call.notes.get("key")
-    hidden = {"Plaintext", "CiphertextBlob", "Message", "Signature", "Mac"}
+    hidden = {"Plaintext", "CiphertextBlob", "Message", "Signature", "Mac", "EncryptedKeyMaterial", "ImportToken"}
     asked = call.notes.get("asked", call.params)
     parameters = {n[:1].lower() + n[1:]: v for n, v in asked.items() if n not in hidden}
     data = answer.json() if answer.status < 400 else {}

@@ -15,6 +15,7 @@ from datetime import UTC
 from typing import Any, cast
 
 from .call import Call, Caller
+from .motokeys import MotoKeys
 from .shapes import Bucket, Ec2Backend, Grant, Image, Instance, Key, KmsBackend, S3Object, Volume
 from .wire import Answer, AwsError, error_answer
 
@@ -31,7 +32,7 @@ SETTINGS = {
 log = logging.getLogger("gameday.lab")
 
 
-class MotoWorld:
+class MotoWorld(MotoKeys):
     """moto, wrapped. Its state is global to the process: one lab a process."""
 
     def __init__(self) -> None:
@@ -225,6 +226,20 @@ class MotoWorld:
             if role.arn == arn:
                 return Caller("AssumedRole", arn, ACCOUNT, role.id, name=role.name, role_arn=arn)
         return None
+
+    def knows_principal(self, name: str) -> bool:
+        """Whether a policy may name it: another account's cannot be looked up, and are taken."""
+        parts = name.split(":", 5)
+        if name == "*" or (len(name) == 12 and name.isdigit()):
+            return True
+        if len(parts) < 6 or parts[0] != "arn" or parts[2] not in {"iam", "sts"}:
+            return False
+        if parts[4] != ACCOUNT or parts[5] == "root":
+            return True
+        if parts[2] == "sts":
+            role = parts[5].split("/")[1] if parts[5].startswith("assumed-role/") else ""
+            return any(known.name == role for known in self.iam().roles.values())
+        return self.principal(name) is not None
 
     def trust_policy(self, role_arn: str) -> str | None:
         """A role's trust policy; None when there is no such role."""

@@ -20,8 +20,16 @@ class Key(Protocol):
 
     id: str
     arn: str
+    region: str
     policy: str
     key_state: str
+    key_usage: str
+    key_spec: str
+    origin: str
+    multi_region: bool
+    key_material: bytes
+    key_rotation_status: bool
+    creation_date: float
     key_manager: str
     enabled: bool
     deletion_date: Any
