@@ -38,7 +38,7 @@ faults:
 timing: {effect_within: 20s, max_fault: 1m, rollback_within: 20s, recover_within: 20s}
 schedule: {cron: "*/5 * * * * *", when_busy: skip}
 """
-COUNTED = re.compile(r'^gameday_schedule_due_total\{name="[^"]*",outcome="(\w+)"\} (\S+)$', re.M)
+COUNTED = re.compile(r'^gameday_schedule_due_total\{[^}]*outcome="(\w+)"[^}]*\} (\S+)$', re.M)
 
 
 def resident(pid: int) -> float:

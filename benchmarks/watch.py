@@ -107,7 +107,7 @@ def scrape(url: str) -> str:
 
 
 def lateness(text: str) -> list[tuple[float, float]]:
-    found = re.findall(r'gameday_watch_lateness_seconds_bucket\{le="([^"]+)"\} (\S+)', text)
+    found = re.findall(r'gameday_watch_lateness_seconds_bucket\{[^}]*le="([^"]+)"[^}]*\} (\S+)', text)
     return [(float(bound), float(count)) for bound, count in found]
 
 
@@ -135,7 +135,7 @@ def watch(url: str, folder: Path) -> tuple[float, float, float, float]:
             time.sleep(min(10.0, max(0.0, SECONDS - (time.monotonic() - began))))
             text = scrape(metrics)
         used, took, last = cpu(process.pid) - used, time.monotonic() - began, lateness(text)
-    failed = re.findall(r'^gameday_probe_observations_total\{cause="(?!ok)[^\n]*', text, re.MULTILINE)
+    failed = re.findall(r'^gameday_probe_observations_total\{[^}]*cause="(?!ok)[^\n]*', text, re.MULTILINE)
     assert not failed, failed[:3]
     window = [(bound, after - before) for (bound, after), (_, before) in zip(last, first, strict=True)]
     looks = window[-1][1]

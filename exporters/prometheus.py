@@ -24,7 +24,7 @@ from prometheus_client import (
 from exporters import prometheus_radius
 from exporters.fold import RunView
 from exporters.parts import KeyState, ProbeView, key_state
-from exporters.prometheus_families import Families, Source
+from exporters.prometheus_families import Families, Owned, Place, Source
 from exporters.prometheus_probe import ProbeSeries
 from exporters.prometheus_push import Push
 from exporters.text import clean, wall_clock
@@ -87,10 +87,16 @@ class Metrics(Exporter):
     version: gameday's, for ``gameday_build_info``; a run's own replaces it.
     source: which command serves them.
     push: where to push them to, at the same moments as the textfile.
+    place: where a watch is at work; of a run, what is known of its target before it is opened.
     """
 
     def __init__(
-        self, textfile: Path | None = None, version: str = "", source: Source = "run", push: Push | None = None
+        self,
+        textfile: Path | None = None,
+        version: str = "",
+        source: Source = "run",
+        push: Push | None = None,
+        place: Place | None = None,
     ) -> None:
         if textfile is not None:
             refuse_textfile(textfile)
@@ -98,10 +104,13 @@ class Metrics(Exporter):
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's one function without annotations
         self.registry = Polite() if source == "watch" else CollectorRegistry()
         self._families, self._textfile, self._push = Families(self.registry, source), textfile, push
+        self._source, self._place = source, place or Place()
         if version:
-            self._families.gauge("build_info").labels(clean(version)).set(1)
+            self._families.gauge("build_info").labels("", *self._place, clean(version)).set(1)
         self._views: dict[str, RunView] = {}
-        self._probes: dict[tuple[str, str, str], ProbeSeries] = {}
+        self._places: dict[str, Place] = {}
+        self._last = Owned()
+        self._probes: dict[tuple[Owned, str, str], ProbeSeries] = {}
         self._servers: list[WSGIServer] = []
         self._fresh = True
 
@@ -125,14 +134,41 @@ class Metrics(Exporter):
         """Take the next event."""
         view = self._views.setdefault(sealed.run, RunView())
         view.consume(sealed)
-        wall = wall_clock(sealed.at)
-        self._count(sealed.event, view, clean(view.playbook), wall)
-        self._count_open(view.playbook)
+        if view.target is not None and Place.of(view.target) != self._place_of(sealed.run):
+            self.take_place(sealed.run, Place.of(view.target))
+        of = self._last = self._owned(view)
+        self._count(sealed.event, view, of, wall_clock(sealed.at))
+        self._count_open(of)
         if view.finished is not None and not view.open_steps:
-            del self._views[sealed.run]
+            self._drop(sealed.run)
         self._fresh = True
         if isinstance(sealed.event, PhaseEntered | RunFinished):
             self._hand_on()
+
+    def take_place(self, run: str, place: Place) -> None:
+        """A run is at work there; what was counted of it under another place before is counted under this one."""
+        view = self._views.get(run)
+        if view is not None and self._place_of(run) != place:
+            before = self._owned(view)
+            if self._source == "run":  # a journal's other runs may have been counted there too
+                self._families.forget(before)
+            for phase in Phase if self._source != "run" else ():
+                self._families.gauge("run_phase").labels(*before, phase.value).set(0)
+        self._places[run] = place
+        if view is not None:
+            self._begin(view, self._owned(view))
+            if view.radius:
+                prometheus_radius.predicted(self._families, self._owned(view), view)
+
+    def _place_of(self, run: str) -> Place:
+        return self._places.get(run, self._place if self._source == "run" else Place())
+
+    def _owned(self, view: RunView) -> Owned:
+        return Owned.by(view.playbook, self._place_of(view.run))
+
+    def _drop(self, run: str) -> None:
+        del self._views[run]
+        self._places.pop(run, None)
 
     def close(self) -> None:
         """Leave the textfile, push, and stop serving."""
@@ -151,202 +187,210 @@ class Metrics(Exporter):
         if self._textfile is not None:
             self.write_textfile(self._textfile)
         if self._push is not None:
-            self._push.push(self.registry)
+            self._push.push(self.registry, self._last)
 
     def died(self, run: str) -> None:
         """A run ended without a word: it is in no phase any more; what it left open stays."""
         view = self._views.get(run)
         if view is not None and view.finished is None:
             for phase in Phase:
-                self._families.gauge("run_phase").labels(clean(view.playbook), phase.value).set(0)
+                self._families.gauge("run_phase").labels(*self._owned(view), phase.value).set(0)
             if not view.open_steps:
-                del self._views[run]
+                self._drop(run)
 
     # What a watch says
 
     def introduce(self, playbook: str, probe: str, uses: str, role: str = "") -> None:
         """A probe is watched from now on; ``role`` is the name or ARN of who looks."""
-        self._introduce(playbook, probe, uses, role)
-        self._families.counter("watch_skipped_total").labels(clean(playbook), clean(probe))
+        of = Owned.by(playbook, self._place)
+        self._introduce(of, probe, uses, role)
+        self._families.counter("watch_skipped_total").labels(*of, clean(probe))
 
-    def _introduce(self, playbook: str, probe: str, uses: str, role: str) -> None:
+    def _introduce(self, of: Owned, probe: str, uses: str, role: str) -> None:
         name = role.rpartition("/")[2]
-        self._families.gauge("probe_info").labels(clean(playbook), clean(probe), clean(uses), clean(name)).set(1)
+        self._families.gauge("probe_info").labels(*of, clean(probe), clean(uses), clean(name)).set(1)
 
     def look(self, playbook: str, probe: str, uses: str, seen: Observation, meets: bool | None) -> None:
         """A look of a watch."""
-        self._series(playbook, probe, WATCH).count(seen, meets, time.time())
-        self._key(clean(playbook), clean(probe), key_state(uses, seen))
+        of = Owned.by(playbook, self._place)
+        self._series(of, probe, WATCH).count(seen, meets, time.time())
+        self._key(of, clean(probe), key_state(uses, seen))
 
     def forget(self, playbook: str, probe: str) -> None:
         """A probe is watched no more."""
-        for key in [key for key in self._probes if key[:2] == (playbook, probe)]:
+        of = Owned.by(playbook, self._place)
+        for key in [key for key in self._probes if key[:2] == (of, probe)]:
             del self._probes[key]
-        self._families.forget(clean(playbook), clean(probe))
+        self._families.forget(of, clean(probe))
 
     def late(self, seconds: float) -> None:
         """A look of a watch began so late."""
-        self._families.histogram("watch_lateness_seconds").observe(max(seconds, 0.0))
+        self._families.histogram("watch_lateness_seconds").labels(*self._place).observe(max(seconds, 0.0))
 
     def skipped(self, playbook: str, probe: str) -> None:
         """A look of a watch was left out."""
-        self._families.counter("watch_skipped_total").labels(clean(playbook), clean(probe)).inc()
+        self._families.counter("watch_skipped_total").labels(*Owned.by(playbook, self._place), clean(probe)).inc()
 
     def watching(self, probes: int, workers: int) -> None:
         """How much a watch has to do, and with how many threads."""
-        self._families.gauge("watch_probes").set(probes)
-        self._families.gauge("watch_workers").set(workers)
+        self._families.gauge("watch_probes").labels(*self._place).set(probes)
+        self._families.gauge("watch_workers").labels(*self._place).set(workers)
 
     def reloaded(self, good: bool) -> None:
         """A watch read its playbooks, or could not."""
-        self._families.gauge("watch_config_last_reload_successful").set(good)
+        self._families.gauge("watch_config_last_reload_successful").labels(*self._place).set(good)
         if good:
-            self._families.gauge("watch_config_last_reload_success_timestamp_seconds").set_to_current_time()
+            self._families.gauge("watch_config_last_reload_success_timestamp_seconds").labels(
+                *self._place
+            ).set_to_current_time()
 
     def journal(self, up: bool) -> None:
         """Whether the journal could be read."""
-        self._families.gauge("journal_up").set(up)
+        self._families.gauge("journal_up").labels(*self._place).set(up)
 
-    def left_open(self, playbook: str, since: Sequence[str]) -> None:
+    def left_open(self, of: Owned, since: Sequence[str]) -> None:
         """When each undo step was written down that is open, by the journal itself.
 
         It outranks the events: a step is in the journal before its event is, and a run may die in between.
         """
-        label = clean(playbook)
-        self._families.gauge("undo_steps_open").labels(label).set(len(since))
+        self._families.gauge("undo_steps_open").labels(*of).set(len(since))
         oldest = min((wall_clock(at) for at in since), default=0.0)
-        self._families.gauge("undo_steps_oldest_timestamp_seconds").labels(label).set(oldest)
+        self._families.gauge("undo_steps_oldest_timestamp_seconds").labels(*of).set(oldest)
 
     # What both count
 
-    def _series(self, playbook: str, probe: str, phase: str) -> ProbeSeries:
-        key = (playbook, probe, phase)
+    def _series(self, of: Owned, probe: str, phase: str) -> ProbeSeries:
+        key = (of, probe, phase)
         found = self._probes.get(key)
         if found is None:
             found = self._probes[key] = ProbeSeries(self._families, *key)
         return found
 
-    def _key(self, playbook: str, probe: str, state: KeyState | None) -> None:
+    def _key(self, of: Owned, probe: str, state: KeyState | None) -> None:
         if state is not None:
-            _state_set(self._families.gauge("key_state"), (playbook, probe), KeyState, state)
+            _state_set(self._families.gauge("key_state"), (*of, probe), KeyState, state)
 
-    def _count_open(self, playbook: str) -> None:
+    def _count_open(self, of: Owned) -> None:
         """What an earlier run of the playbook left open in this process is not hidden by the next."""
-        views = [view for view in self._views.values() if view.playbook == playbook]
-        label, families = clean(playbook), self._families
+        views = [view for view in self._views.values() if self._owned(view) == of]
+        families = self._families
         active = [view for view in views if view.fault_active]
-        families.gauge("fault_active").labels(label).set(bool(active))
-        families.gauge("undo_steps_open").labels(label).set(sum(len(view.open_steps) for view in views))
-        families.gauge("dead_man_switch_armed").labels(label).set(sum(len(view.armed) for view in views))
+        families.gauge("fault_active").labels(*of).set(bool(active))
+        families.gauge("undo_steps_open").labels(*of).set(sum(len(view.open_steps) for view in views))
+        families.gauge("dead_man_switch_armed").labels(*of).set(sum(len(view.armed) for view in views))
         guarded = [view for view in views if isinstance(view.watchdog, WatchdogArmed) and view.finished is None]
-        families.gauge("watchdog_armed").labels(label).set(bool(guarded))
+        families.gauge("watchdog_armed").labels(*of).set(bool(guarded))
         began = [wall_clock(view.started) + (view.fault_since or 0.0) for view in active]
-        families.gauge("fault_started_timestamp_seconds").labels(label).set(min(began, default=0.0))
+        families.gauge("fault_started_timestamp_seconds").labels(*of).set(min(began, default=0.0))
         opened = [wall_clock(view.started) + (step.changed_at or 0.0) for view in views for step in view.open_steps]
-        families.gauge("undo_steps_oldest_timestamp_seconds").labels(label).set(min(opened, default=0.0))
+        families.gauge("undo_steps_oldest_timestamp_seconds").labels(*of).set(min(opened, default=0.0))
 
     # One method an event that is counted
 
     @singledispatchmethod
-    def _count(self, event: Event, view: RunView, playbook: str, wall: float) -> None:
+    def _count(self, event: Event, view: RunView, of: Owned, wall: float) -> None:
         """An event that no metric of its own counts."""
 
     @_count.register
-    def _(self, event: RunStarted, view: RunView, playbook: str, wall: float) -> None:
+    def _(self, event: RunStarted, view: RunView, of: Owned, wall: float) -> None:
+        self._begin(view, of)
+
+    def _begin(self, view: RunView, of: Owned) -> None:
+        """What a run's series are before anything is counted."""
         families = self._families
-        if event.version:
+        if view.version and self._source == "run":
             families.gauge("build_info").clear()
-            families.gauge("build_info").labels(clean(event.version)).set(1)
+            families.gauge("build_info").labels(*of, clean(view.version)).set(1)
         # A series that begins at 0 shows its first increase.
-        families.counter("rollback_failures_total").labels(playbook)
-        families.counter("foreign_changes_total").labels(playbook)
+        families.counter("rollback_failures_total").labels(*of)
+        families.counter("foreign_changes_total").labels(*of)
         for verdict in Verdict:
-            families.counter("run_verdicts_total").labels(playbook, verdict.value)
+            families.counter("run_verdicts_total").labels(*of, verdict.value)
         for outcome in _OUTCOMES.values():
-            families.counter("rollbacks_total").labels(playbook, outcome, "runner")
-        _state_set(families.gauge("run_phase"), (playbook,), Phase, Phase.PREFLIGHT)
+            families.counter("rollbacks_total").labels(*of, outcome, "runner")
+        _state_set(families.gauge("run_phase"), of, Phase, view.phase or Phase.PREFLIGHT)
 
     @_count.register
-    def _(self, event: RunPrepared, view: RunView, playbook: str, wall: float) -> None:
+    def _(self, event: RunPrepared, view: RunView, of: Owned, wall: float) -> None:
         families = self._families
         for limit, seconds in event.limits.items():
-            families.gauge("run_limit_seconds").labels(playbook, clean(limit)).set(seconds)
+            families.gauge("run_limit_seconds").labels(*of, clean(limit)).set(seconds)
         for probe in view.probes.values():
             name = clean(probe.facts.name)
-            self._introduce(view.playbook, probe.facts.name, probe.facts.uses, _role(probe.facts))
+            self._introduce(of, probe.facts.name, probe.facts.uses, _role(probe.facts))
             for phase, seconds in probe.facts.within.items():
                 if not probe.is_guard:  # which has nothing to become
-                    families.gauge("probe_limit_seconds").labels(playbook, name, phase.value).set(seconds)
+                    families.gauge("probe_limit_seconds").labels(*of, name, phase.value).set(seconds)
             if probe.goes_dark:
-                families.counter("leaks_total").labels(playbook, name)
+                families.counter("leaks_total").labels(*of, name)
             for family in ("time_to_effect_seconds", "time_to_recover_seconds"):
                 for bound in ("after", "by"):  # of the last run; this one has yet to see any
-                    families.gauge(family).remove(playbook, name, bound)
+                    families.gauge(family).remove(*of, name, bound)
             if probe.is_guard:
-                families.gauge("guard_fails").labels(playbook, name).set(0)
-                families.gauge("guard_fails_limit").labels(playbook, name).set(probe.aborts_at)
+                families.gauge("guard_fails").labels(*of, name).set(0)
+                families.gauge("guard_fails_limit").labels(*of, name).set(probe.aborts_at)
 
     @_count.register
-    def _(self, event: PhaseEntered, view: RunView, playbook: str, wall: float) -> None:
-        _state_set(self._families.gauge("run_phase"), (playbook,), Phase, event.phase)
+    def _(self, event: PhaseEntered, view: RunView, of: Owned, wall: float) -> None:
+        _state_set(self._families.gauge("run_phase"), of, Phase, event.phase)
 
     @_count.register
-    def _(self, event: ProbeObserved, view: RunView, playbook: str, wall: float) -> None:
+    def _(self, event: ProbeObserved, view: RunView, of: Owned, wall: float) -> None:
         probe, name = view.probe(event.probe), clean(event.probe)
-        series = self._series(view.playbook, event.probe, event.phase.value)
+        series = self._series(of, event.probe, event.phase.value)
         series.count(event.observation, event.meets, wall, view.run)
-        self._key(playbook, name, probe.key.state if probe.key is not None else None)
+        self._key(of, name, probe.key.state if probe.key is not None else None)
         if probe.is_guard:
-            self._families.gauge("guard_fails").labels(playbook, name).set(probe.fails)
+            self._families.gauge("guard_fails").labels(*of, name).set(probe.fails)
 
     @_count.register
-    def _(self, event: ExpectationMet, view: RunView, playbook: str, wall: float) -> None:
+    def _(self, event: ExpectationMet, view: RunView, of: Owned, wall: float) -> None:
         probe: ProbeView = view.probe(event.probe)
         for family, interval in (
             ("time_to_effect_seconds", probe.time_to_effect),
             ("time_to_recover_seconds", probe.time_to_recover),
         ):
             if interval is not None:
-                _bounds(self._families.gauge(family), playbook, clean(event.probe), interval)
+                _bounds(self._families.gauge(family), of, clean(event.probe), interval)
 
     @_count.register
-    def _(self, event: RadiusPredicted, view: RunView, playbook: str, wall: float) -> None:
-        prometheus_radius.predicted(self._families, playbook, view)
+    def _(self, event: RadiusPredicted, view: RunView, of: Owned, wall: float) -> None:
+        prometheus_radius.predicted(self._families, of, view)
 
     @_count.register
-    def _(self, event: RadiusObserved, view: RunView, playbook: str, wall: float) -> None:
-        prometheus_radius.observed(self._families, playbook, view, event, wall)
+    def _(self, event: RadiusObserved, view: RunView, of: Owned, wall: float) -> None:
+        prometheus_radius.observed(self._families, of, view, event, wall)
 
     @_count.register
-    def _(self, event: LeakSeen, view: RunView, playbook: str, wall: float) -> None:
-        self._families.counter("leaks_total").labels(playbook, clean(event.probe)).inc(1, {"run": view.run})
+    def _(self, event: LeakSeen, view: RunView, of: Owned, wall: float) -> None:
+        self._families.counter("leaks_total").labels(*of, clean(event.probe)).inc(1, {"run": view.run})
 
     @_count.register
-    def _(self, event: ForeignChange, view: RunView, playbook: str, wall: float) -> None:
-        self._families.counter("foreign_changes_total").labels(playbook).inc()
+    def _(self, event: ForeignChange, view: RunView, of: Owned, wall: float) -> None:
+        self._families.counter("foreign_changes_total").labels(*of).inc()
 
     @_count.register
-    def _(self, event: UndoTried, view: RunView, playbook: str, wall: float) -> None:
+    def _(self, event: UndoTried, view: RunView, of: Owned, wall: float) -> None:
         if not event.ok:
-            self._families.counter("rollback_failures_total").labels(playbook).inc(1, {"run": view.run})
+            self._families.counter("rollback_failures_total").labels(*of).inc(1, {"run": view.run})
 
     @_count.register
-    def _(self, event: RollbackFinished, view: RunView, playbook: str, wall: float) -> None:
-        self._families.gauge("rollback_seconds").labels(playbook).set(event.seconds)
+    def _(self, event: RollbackFinished, view: RunView, of: Owned, wall: float) -> None:
+        self._families.gauge("rollback_seconds").labels(*of).set(event.seconds)
         by = _BY.get(view.rollback.by, "other") if view.rollback is not None else "other"
-        counter = self._families.counter("rollbacks_total").labels(playbook, _OUTCOMES[event.complete], by)
+        counter = self._families.counter("rollbacks_total").labels(*of, _OUTCOMES[event.complete], by)
         counter.inc(1, {"run": view.run})
 
     @_count.register
-    def _(self, event: RunFinished, view: RunView, playbook: str, wall: float) -> None:
+    def _(self, event: RunFinished, view: RunView, of: Owned, wall: float) -> None:
         families = self._families
-        families.counter("run_verdicts_total").labels(playbook, event.verdict.value).inc(1, {"run": view.run})
-        _state_set(families.gauge("run_last_verdict"), (playbook,), Verdict, event.verdict)
-        families.gauge("run_last_finished_timestamp_seconds").labels(playbook).set(wall)
+        families.counter("run_verdicts_total").labels(*of, event.verdict.value).inc(1, {"run": view.run})
+        _state_set(families.gauge("run_last_verdict"), of, Verdict, event.verdict)
+        families.gauge("run_last_finished_timestamp_seconds").labels(*of).set(wall)
         if event.verdict is Verdict.PASSED:
-            families.gauge("run_last_passed_timestamp_seconds").labels(playbook).set(wall)
+            families.gauge("run_last_passed_timestamp_seconds").labels(*of).set(wall)
         for phase in Phase:
-            families.gauge("run_phase").labels(playbook, phase.value).set(0)
+            families.gauge("run_phase").labels(*of, phase.value).set(0)
 
 
 def _role(facts: ProbeFacts) -> str:
@@ -360,9 +404,9 @@ def _state_set(gauge: Gauge, labels: tuple[str, ...], states: Iterable[str], now
         gauge.labels(*labels, str(state)).set(state == now)
 
 
-def _bounds(gauge: Gauge, playbook: str, probe: str, interval: Interval) -> None:
-    gauge.labels(playbook, probe, "after").set(interval.after)
-    gauge.labels(playbook, probe, "by").set(interval.by)
+def _bounds(gauge: Gauge, of: Owned, probe: str, interval: Interval) -> None:
+    gauge.labels(*of, probe, "after").set(interval.after)
+    gauge.labels(*of, probe, "by").set(interval.by)
 
 
 def refuse_textfile(path: Path) -> None:

@@ -1,15 +1,18 @@
 """Every metric of gameday: its name, type, labels and meaning, as data from which the page in docs is made too.
 
-Labels are bounded by what playbooks say: playbooks, probes, phases, causes and states, never an ARN, a message or a
-run's id. A run's id stands on exemplars, which only OpenMetrics carries.
+Labels are bounded by what playbooks and targets say: playbooks, targets, accounts, Regions, probes, phases, causes and
+states, never an ARN, a message or a run's id. A run's id stands on exemplars, which only OpenMetrics carries.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from exporters.text import clean
+from gameday.sdk import TargetFacts
 
 # An S3 read takes 5 ms to some seconds, a boot up to ten minutes; both are one histogram.
 LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -39,12 +42,47 @@ class Family:
     buckets: tuple[float, ...] = ()
 
 
-_LOOK = ("playbook", "probe", "phase")
-_PROBE = ("playbook", "probe")
-_BOOK = ("playbook",)
+class Place(NamedTuple):
+    """Where a run or a watch is at work.
+
+    Parameters
+    ----------
+    target: the target file's name, or ``lab`` or ``aws`` without one; ``""`` while it is unknown.
+    """
+
+    target: str = ""
+    account: str = ""
+    region: str = ""
+
+    @classmethod
+    def of(cls, facts: TargetFacts | None, otherwise: Place | None = None) -> Place:
+        """The place of a target; ``otherwise`` while there is none."""
+        if facts is None:
+            return otherwise or cls()
+        return cls(clean(facts.name) or facts.kind, clean(facts.account), clean(facts.region))
+
+
+class Owned(NamedTuple):
+    """The first labels of every series of a playbook; two targets of one playbook share no series."""
+
+    playbook: str = ""
+    target: str = ""
+    account: str = ""
+    region: str = ""
+
+    @classmethod
+    def by(cls, playbook: str, place: Place) -> Owned:
+        """The labels of a playbook at a place."""
+        return cls(clean(playbook), *place)
+
+
+_PLACE = Place._fields
+_BOOK = Owned._fields
+_PROBE = (*_BOOK, "probe")
+_LOOK = (*_PROBE, "phase")
 
 FAMILIES = (
-    Family("build_info", "gauge", ("version",), "1; the version of gameday."),
+    Family("build_info", "gauge", (*_BOOK, "version"), "1; the version of gameday; only a run names its playbook."),
     Family(
         "probe_info",
         "gauge",
@@ -201,13 +239,13 @@ FAMILIES = (
     Family("leaks_total", "counter", _PROBE, "Looks that succeeded after the effect had been seen."),
     Family("guard_fails", "gauge", _PROBE, "How many of a guard's last looks failed."),
     Family("guard_fails_limit", "gauge", _PROBE, "With how many of them the guard ends the fault."),
-    Family("journal_up", "gauge", (), "1 if the journal was read when it was last tried.", of=("watch", "status")),
-    Family("watch_probes", "gauge", (), "Probes that are watched.", of=("watch",)),
-    Family("watch_workers", "gauge", (), "Threads that look; more than 16 mean that targets hang.", of=("watch",)),
+    Family("journal_up", "gauge", _PLACE, "1 if the journal was read when it was last tried.", of=("watch", "status")),
+    Family("watch_probes", "gauge", _PLACE, "Probes that are watched.", of=("watch",)),
+    Family("watch_workers", "gauge", _PLACE, "Threads that look; more than 16 mean that targets hang.", of=("watch",)),
     Family(
         "watch_lateness_seconds",
         "histogram",
-        (),
+        _PLACE,
         "How late a look began; the 99th percentile says whether the watch keeps up.",
         of=("watch",),
         buckets=LATENESS,
@@ -222,14 +260,14 @@ FAMILIES = (
     Family(
         "watch_config_last_reload_successful",
         "gauge",
-        (),
+        _PLACE,
         "1 if the playbooks were read when that was last asked for (SIGHUP); with 0 the ones before are watched.",
         of=("watch",),
     ),
     Family(
         "watch_config_last_reload_success_timestamp_seconds",
         "gauge",
-        (),
+        _PLACE,
         "When the playbooks that are watched were read.",
         of=("watch",),
     ),
@@ -266,12 +304,13 @@ class Families:
         """The histogram of that name."""
         return self._histograms[name]
 
-    def forget(self, playbook: str, probe: str) -> None:
-        """Drop the series of a probe that is watched no more."""
+    def forget(self, of: Owned, probe: str | None = None) -> None:
+        """Drop the series of a probe that is watched no more; without one, all that are so labelled."""
         every = {**self._gauges, **self._counters, **self._histograms}
+        labels = of._asdict() | ({} if probe is None else {"probe": probe})
         for each in FAMILIES:
-            if each.name in every and "probe" in each.labels:
-                every[each.name].remove_by_labels({"playbook": playbook, "probe": probe})
+            if each.name in every and {*labels} <= {*each.labels}:
+                every[each.name].remove_by_labels(labels)
 
 
 def markdown() -> str:

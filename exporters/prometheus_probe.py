@@ -6,7 +6,7 @@ import math
 
 from prometheus_client import Counter
 
-from exporters.prometheus_families import Families
+from exporters.prometheus_families import Families, Owned
 from exporters.text import clean
 from gameday.sdk import Cause, Observation, Outcome
 
@@ -16,11 +16,12 @@ class ProbeSeries:
 
     Parameters
     ----------
-    playbook, probe, phase: their labels, as they came from the playbook.
+    owned: of which playbook, on which target.
+    probe, phase: their labels, as they came from the playbook.
     """
 
-    def __init__(self, families: Families, playbook: str, probe: str, phase: str) -> None:
-        of, here = (clean(playbook), clean(probe)), (clean(playbook), clean(probe), phase)
+    def __init__(self, families: Families, owned: Owned, probe: str, phase: str) -> None:
+        of, here = (*owned, clean(probe)), (*owned, clean(probe), phase)
         self._success = families.gauge("probe_success").labels(*here)
         self._up = families.gauge("probe_up").labels(*of)
         self._last = families.gauge("probe_last_observation_timestamp_seconds").labels(*of)

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from prometheus_client import CollectorRegistry, pushadd_to_gateway
 from prometheus_client.exposition import basic_auth_handler, default_handler
 
+from exporters.prometheus_families import Owned
 from gameday.errors import Refused
 
 _SECONDS = 1.5
@@ -21,11 +22,10 @@ class Push:
     Parameters
     ----------
     url: of the gateway, with the name and the password of basic authentication where it asks for them.
-    grouping: the playbook, so that the metrics of one do not take the place of another's.
     failed: told of the first push that does not get through, in one sentence without the password.
     """
 
-    def __init__(self, url: str, grouping: str, failed: Callable[[str], None]) -> None:
+    def __init__(self, url: str, failed: Callable[[str], None]) -> None:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -37,24 +37,24 @@ class Push:
         where += f":{port}" if port else ""
         self._where = urlunsplit((parts.scheme, where, parts.path, "", ""))
         self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
-        self._grouping, self._failed = grouping, failed
+        self._failed = failed
         self._said = False
 
-    def push(self, registry: CollectorRegistry) -> None:
-        """Push once, for 1.5 seconds at most."""
-        pushing = threading.Thread(target=self._push, args=(registry,), name="push", daemon=True)
+    def push(self, registry: CollectorRegistry, of: Owned) -> None:
+        """Push once, for 1.5 seconds at most, in the place of what was pushed for that playbook on that target."""
+        pushing = threading.Thread(target=self._push, args=(registry, of), name="push", daemon=True)
         pushing.start()
         pushing.join(_SECONDS + 0.1)
         if pushing.is_alive():
             self._say("no answer in time")
 
-    def _push(self, registry: CollectorRegistry) -> None:
+    def _push(self, registry: CollectorRegistry, of: Owned) -> None:
         try:
             pushadd_to_gateway(
                 self._where,
                 job="gameday",
                 registry=registry,
-                grouping_key={"playbook": self._grouping},
+                grouping_key=of._asdict(),
                 timeout=_SECONDS,
                 handler=self._handler,
             )

@@ -48,6 +48,12 @@ class TargetChoice:
     rollback_role: RoleFacts | None = None
 
     @property
+    def where(self) -> tuple[str, str, str]:
+        """Target, account and Region as far as they are known before it is opened."""
+        name = self.file.target if self.file else "aws" if self.kind == "aws" else "lab"
+        return name, self.account, self.region
+
+    @property
     def is_lab(self) -> bool:
         """Whether a playbook's own values of its variables apply."""
         return self.kind != "aws"

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-BOOK = 'playbook=~"$playbook"'
+AT = 'target=~"$target", account=~"$account", region=~"$region"'
+BOOK = f'playbook=~"$playbook", {AT}'
+PLACE = "target, account, region"
+OWNED = f"playbook, {PLACE}"
+"""What tells one playbook's series from another's, and one target's from another's."""
 ERRORS = f'gameday_probe_observations_total{{{BOOK}, cause!~"ok|found"}}'
 
 Shape = Literal["stat", "lines", "states", "bars"]
@@ -53,6 +57,7 @@ class Board:
 
 def newest(metric: str, by: str, more: str = "") -> str:
     """A metric once for each of its labels, also where both a run and a watch serve it."""
+    by = by.replace("playbook", OWNED)
     return f"max by ({by}) (gameday_{metric}{{{BOOK}{more}}})"
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from exporters.grafana.board import BOOK, ERRORS, GOOD_AT_0, GOOD_AT_1, SHARE, UP_DOWN, Board, Panel, newest
+from exporters.grafana.board import BOOK, ERRORS, GOOD_AT_0, GOOD_AT_1, OWNED, SHARE, UP_DOWN, Board, Panel, newest
 
 MARGIN = f"{newest('guard_fails_limit', 'playbook, probe')} - {newest('guard_fails', 'playbook, probe')}"
 BY_SERVICE = (
-    f"sum by (uses, role, cause) (rate({ERRORS}[$__rate_interval]) * on (playbook, probe) "
-    "group_left (uses, role) max by (playbook, probe, uses, role) (gameday_probe_info))"
+    f"sum by (target, uses, role, cause) (rate({ERRORS}[$__rate_interval]) * on ({OWNED}, probe) "
+    f"group_left (uses, role) max by ({OWNED}, probe, uses, role) (gameday_probe_info))"
 )
 SLOWEST = (
-    "histogram_quantile(0.99, sum by (le, probe) "
+    "histogram_quantile(0.99, sum by (le, target, probe) "
     f"(rate(gameday_probe_latency_seconds_bucket{{{BOOK}}}[$__rate_interval])))"
 )
 
@@ -31,7 +31,7 @@ GAME_DAY = Board(
                     (
                         (
                             "gameday:fault_seconds:max{" + BOOK + "} / gameday:max_fault_seconds:max{" + BOOK + "}",
-                            "{{playbook}}",
+                            "{{playbook}} {{target}}",
                         ),
                     ),
                     "percentunit",
@@ -42,7 +42,7 @@ GAME_DAY = Board(
                     "Open undo steps",
                     "Changes that may be in place. Red outside a game day: gameday status says what to do.",
                     "stat",
-                    ((newest("undo_steps_open", "playbook"), "{{playbook}}"),),
+                    ((newest("undo_steps_open", "playbook"), "{{playbook}} {{target}}"),),
                     width=4,
                     steps=GOOD_AT_0,
                 ),
@@ -50,7 +50,7 @@ GAME_DAY = Board(
                     "Watchdog",
                     "A second process that puts things back should the run's own be gone.",
                     "stat",
-                    ((newest("watchdog_armed", "playbook"), "{{playbook}}"),),
+                    ((newest("watchdog_armed", "playbook"), "{{playbook}} {{target}}"),),
                     width=4,
                     words=(("0", "no run", "text"), ("1", "armed", "green")),
                 ),
@@ -58,7 +58,7 @@ GAME_DAY = Board(
                     "Dead man's switch",
                     "Schedules in AWS that put things back should this machine not be there.",
                     "stat",
-                    ((newest("dead_man_switch_armed", "playbook"), "{{playbook}}"),),
+                    ((newest("dead_man_switch_armed", "playbook"), "{{playbook}} {{target}}"),),
                     width=4,
                     words=(("0", "not armed", "text"), ("1", "armed", "green")),
                 ),
@@ -66,7 +66,7 @@ GAME_DAY = Board(
                     "Phase",
                     "Where the run is; annotations show the same over all panels.",
                     "states",
-                    ((newest("run_phase", "playbook, phase") + " > 0", "{{playbook}} {{phase}}"),),
+                    ((newest("run_phase", "playbook, phase") + " > 0", "{{playbook}} {{target}} {{phase}}"),),
                     width=6,
                     words=(("1", "now", "blue"),),
                 ),
@@ -79,7 +79,7 @@ GAME_DAY = Board(
                     "Probes",
                     "What each probe's last look found, whatever the phase.",
                     "states",
-                    ((newest("probe_up", "playbook, probe"), "{{probe}}"),),
+                    ((newest("probe_up", "playbook, probe"), "{{target}} {{probe}}"),),
                     width=24,
                     steps=GOOD_AT_1,
                     words=UP_DOWN,
@@ -89,8 +89,11 @@ GAME_DAY = Board(
                     "From the inject until the first new answer was there; the effect lies between the two.",
                     "bars",
                     (
-                        (newest("time_to_effect_seconds", "playbook, probe, bound"), "{{probe}} {{bound}}"),
-                        (newest("probe_limit_seconds", "playbook, probe", ', phase="fault"'), "{{probe}} limit"),
+                        (newest("time_to_effect_seconds", "playbook, probe, bound"), "{{target}} {{probe}} {{bound}}"),
+                        (
+                            newest("probe_limit_seconds", "playbook, probe", ', phase="fault"'),
+                            "{{target}} {{probe}} limit",
+                        ),
                     ),
                     "s",
                 ),
@@ -99,8 +102,11 @@ GAME_DAY = Board(
                     "From the undo until the resource itself was back, beside the time that it may take.",
                     "bars",
                     (
-                        (newest("time_to_recover_seconds", "playbook, probe, bound"), "{{probe}} {{bound}}"),
-                        (newest("probe_limit_seconds", "playbook, probe", ', phase="recovery"'), "{{probe}} limit"),
+                        (newest("time_to_recover_seconds", "playbook, probe, bound"), "{{target}} {{probe}} {{bound}}"),
+                        (
+                            newest("probe_limit_seconds", "playbook, probe", ', phase="recovery"'),
+                            "{{target}} {{probe}} limit",
+                        ),
                     ),
                     "s",
                 ),
@@ -108,7 +114,7 @@ GAME_DAY = Board(
                     "Leaks",
                     "Looks that succeeded after the effect had been seen: a cache, a warm session, another way in.",
                     "stat",
-                    ((newest("leaks_total", "playbook, probe"), "{{probe}}"),),
+                    ((newest("leaks_total", "playbook, probe"), "{{target}} {{probe}}"),),
                     width=8,
                     steps=GOOD_AT_0,
                 ),
@@ -119,7 +125,7 @@ GAME_DAY = Board(
                     (
                         (
                             SLOWEST,
-                            "{{probe}}",
+                            "{{target}} {{probe}}",
                         ),
                     ),
                     "s",
@@ -137,7 +143,7 @@ GAME_DAY = Board(
                     (
                         (
                             MARGIN,
-                            "{{probe}}",
+                            "{{target}} {{probe}}",
                         ),
                     ),
                 ),
@@ -148,7 +154,7 @@ GAME_DAY = Board(
                     (
                         (
                             BY_SERVICE,
-                            "{{uses}} {{role}} {{cause}}",
+                            "{{target}} {{uses}} {{role}} {{cause}}",
                         ),
                     ),
                     "reqps",
@@ -162,28 +168,28 @@ GAME_DAY = Board(
                     "Predicted",
                     "Who and what depends on the key, by what is counted; latent is what fails or comes back later.",
                     "bars",
-                    ((newest("radius_predicted", "playbook, of"), "{{of}}"),),
+                    ((newest("radius_predicted", "playbook, of"), "{{target}} {{of}}"),),
                     width=8,
                 ),
                 Panel(
                     "Observed",
                     "What became of them in the last run, as CloudTrail shows. Unexpected should be none.",
                     "bars",
-                    ((newest("radius_observed", "playbook, fate"), "{{fate}}"),),
+                    ((newest("radius_observed", "playbook, fate"), "{{target}} {{fate}}"),),
                     width=8,
                 ),
                 Panel(
                     "Refused calls",
                     "Of others than gameday, in the last run.",
                     "stat",
-                    ((newest("radius_refused_calls", "playbook"), "{{playbook}}"),),
+                    ((newest("radius_refused_calls", "playbook"), "{{playbook}} {{target}}"),),
                     width=4,
                 ),
                 Panel(
                     "Detection delay",
                     "From the first refused call, and from the put back, until CloudTrail was seen to show it.",
                     "bars",
-                    ((newest("radius_detection_seconds", "playbook, of"), "{{of}}"),),
+                    ((newest("radius_detection_seconds", "playbook, of"), "{{target}} {{of}}"),),
                     "s",
                     4,
                 ),

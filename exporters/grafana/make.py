@@ -21,7 +21,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 
-from exporters.grafana.board import BOOK, PLAIN, Board, Panel, Steps
+from exporters.grafana.board import BOOK, OWNED, PLAIN, Board, Panel, Steps
 from exporters.grafana.game_day import GAME_DAY
 from exporters.grafana.probes import PROBES
 from exporters.grafana.safety import SAFETY
@@ -73,10 +73,24 @@ def _scheme(panel: Panel) -> models.FieldColorModeId:
 def _phases() -> dashboard.AnnotationQuery:
     made = dashboard.AnnotationQuery().name("Phases").datasource(SOURCE).enable(True).icon_color("purple")
     return (
-        made.expr(f"max by (playbook, phase) (gameday_run_phase{{{BOOK}}}) > 0")
+        made.expr(f"max by ({OWNED}, phase) (gameday_run_phase{{{BOOK}}}) > 0")
         .title_format("{{phase}}")
-        .text_format("{{playbook}}")
+        .text_format("{{playbook}} {{target}}")
         .step("5s")
+    )
+
+
+def _chosen(label: str, title: str) -> dashboard.QueryVariable:
+    """A variable over a label; all of them at first, and series of a gameday that had no such label among them."""
+    return (
+        dashboard.QueryVariable(label)
+        .label(title)
+        .datasource(SOURCE)
+        .query(f"label_values(gameday_probe_info, {label})")
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .include_all(True)
+        .all_value(".*")
+        .multi(True)
     )
 
 
@@ -92,16 +106,10 @@ def build(board: Board) -> str:
         .timezone(common.TimeZoneBrowser)
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-        .with_variable(
-            dashboard.QueryVariable("playbook")
-            .label("Playbook")
-            .datasource(SOURCE)
-            .query("label_values(gameday_probe_info, playbook)")
-            .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-            .include_all(True)
-            .all_value(".+")
-            .multi(True)
-        )
+        .with_variable(_chosen("playbook", "Playbook"))
+        .with_variable(_chosen("target", "Target"))
+        .with_variable(_chosen("account", "Account"))
+        .with_variable(_chosen("region", "Region"))
         .with_variable(
             dashboard.TextBoxVariable("reports").label("Reports at").default_value("https://reports.example/gameday")
         )

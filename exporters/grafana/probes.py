@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from exporters.grafana.board import AS_EXPECTED, BOOK, ERRORS, GOOD_AT_0, GOOD_AT_1, Board, Panel, newest
+from exporters.grafana.board import AS_EXPECTED, AT, BOOK, ERRORS, GOOD_AT_0, GOOD_AT_1, OWNED, Board, Panel, newest
 
-WATCHED = f'on (playbook, probe) gameday_probe_success{{{BOOK}, phase="watch"}}'
+WATCHED = f'on ({OWNED}, probe) gameday_probe_success{{{BOOK}, phase="watch"}}'
 """Left out is what only a run looks at: a boot, evidence."""
 AGE = f"time() - {newest('probe_last_observation_timestamp_seconds', 'playbook, probe')} and {WATCHED}"
-LATE = "histogram_quantile(0.99, sum by (le) (rate(gameday_watch_lateness_seconds_bucket[$__rate_interval])))"
+LATE = f"histogram_quantile(0.99, sum by (le) (rate(gameday_watch_lateness_seconds_bucket{{{AT}}}[$__rate_interval])))"
 
 PROBES = Board(
     uid="gameday-probes",
@@ -23,7 +23,7 @@ PROBES = Board(
                     "Watched",
                     "Probes that gameday watch looks with.",
                     "stat",
-                    (("sum(gameday_watch_probes)", "probes"),),
+                    ((f"sum(gameday_watch_probes{{{AT}}})", "probes"),),
                     width=4,
                 ),
                 Panel(
@@ -43,7 +43,12 @@ PROBES = Board(
                     "As expected, share of the last hour",
                     "Of the looks that said something.",
                     "bars",
-                    (("gameday:probe_expected:avg1h{" + BOOK + "} and " + WATCHED, "{{playbook}} {{probe}}"),),
+                    (
+                        (
+                            "gameday:probe_expected:avg1h{" + BOOK + "} and " + WATCHED,
+                            "{{playbook}} {{target}} {{probe}}",
+                        ),
+                    ),
                     "percentunit",
                     16,
                     steps=((None, "red"), (0.99, "orange"), (0.999, "green")),
@@ -52,7 +57,12 @@ PROBES = Board(
                     "As expected",
                     "Each probe over the time chosen.",
                     "states",
-                    ((newest("probe_expected", "playbook, probe") + " and " + WATCHED, "{{playbook}} {{probe}}"),),
+                    (
+                        (
+                            newest("probe_expected", "playbook, probe") + " and " + WATCHED,
+                            "{{playbook}} {{target}} {{probe}}",
+                        ),
+                    ),
                     width=24,
                     height=10,
                     steps=GOOD_AT_1,
@@ -67,7 +77,7 @@ PROBES = Board(
                     "Latency, 99th percentile",
                     "By probe.",
                     "lines",
-                    (("gameday:probe_latency_seconds:p99_5m{" + BOOK + "}", "{{playbook}} {{probe}}"),),
+                    (("gameday:probe_latency_seconds:p99_5m{" + BOOK + "}", "{{playbook}} {{target}} {{probe}}"),),
                     "s",
                 ),
                 Panel(
@@ -84,7 +94,7 @@ PROBES = Board(
                     (
                         (
                             AGE,
-                            "{{playbook}} {{probe}}",
+                            "{{playbook}} {{target}} {{probe}}",
                         ),
                     ),
                     "s",
@@ -107,8 +117,8 @@ PROBES = Board(
                     "lines",
                     (
                         (
-                            f"sum by (playbook, probe) (rate(gameday_watch_skipped_total{{{BOOK}}}[$__rate_interval]))",
-                            "{{playbook}} {{probe}}",
+                            f"sum by ({OWNED}, probe) (rate(gameday_watch_skipped_total{{{BOOK}}}[$__rate_interval]))",
+                            "{{playbook}} {{target}} {{probe}}",
                         ),
                     ),
                 ),
@@ -116,7 +126,7 @@ PROBES = Board(
                     "Threads that look",
                     "16 unless targets hang.",
                     "lines",
-                    (("sum(gameday_watch_workers)", "threads"),),
+                    ((f"sum(gameday_watch_workers{{{AT}}})", "threads"),),
                 ),
             ),
         ),

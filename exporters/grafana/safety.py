@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporters.grafana.board import AS_EXPECTED, GOOD_AT_0, GOOD_AT_1, Board, Panel, newest
+from exporters.grafana.board import AS_EXPECTED, AT, GOOD_AT_0, GOOD_AT_1, PLACE, Board, Panel, newest
 
 AGE = (
     f"(time() - {newest('undo_steps_oldest_timestamp_seconds', 'playbook')}) "
@@ -23,7 +23,7 @@ SAFETY = Board(
                     "Open undo steps",
                     "Changes that may be in place.",
                     "stat",
-                    ((newest("undo_steps_open", "playbook"), "{{playbook}}"),),
+                    ((newest("undo_steps_open", "playbook"), "{{playbook}} {{target}}"),),
                     width=6,
                     steps=GOOD_AT_0,
                 ),
@@ -34,7 +34,7 @@ SAFETY = Board(
                     (
                         (
                             AGE,
-                            "{{playbook}}",
+                            "{{playbook}} {{target}}",
                         ),
                     ),
                     "s",
@@ -45,7 +45,7 @@ SAFETY = Board(
                     "Open undo steps over time",
                     "A rise that does not come down is a rollback that nobody finished.",
                     "lines",
-                    ((newest("undo_steps_open", "playbook"), "{{playbook}}"),),
+                    ((newest("undo_steps_open", "playbook"), "{{playbook}} {{target}}"),),
                 ),
             ),
         ),
@@ -56,7 +56,7 @@ SAFETY = Board(
                     "Rollback time",
                     "How long the last one took.",
                     "lines",
-                    ((newest("rollback_seconds", "playbook"), "{{playbook}}"),),
+                    ((newest("rollback_seconds", "playbook"), "{{playbook}} {{target}}"),),
                     "s",
                 ),
                 Panel(
@@ -69,14 +69,19 @@ SAFETY = Board(
                     "Failed attempts to undo",
                     "Each is tried again until it succeeds.",
                     "stat",
-                    ((newest("rollback_failures_total", "playbook"), "{{playbook}}"),),
+                    ((newest("rollback_failures_total", "playbook"), "{{playbook}} {{target}}"),),
                     steps=GOOD_AT_0,
                 ),
                 Panel(
                     "Last verdict",
                     "Of each playbook.",
                     "states",
-                    ((newest("run_last_verdict", "playbook, verdict") + " > 0", "{{playbook}} {{verdict}}"),),
+                    (
+                        (
+                            newest("run_last_verdict", "playbook, verdict") + " > 0",
+                            "{{playbook}} {{target}} {{verdict}}",
+                        ),
+                    ),
                     words=(("1", "last", "blue"),),
                 ),
             ),
@@ -88,7 +93,12 @@ SAFETY = Board(
                     "Since the last game day that passed",
                     "A control that has not been rehearsed for long is a hope.",
                     "stat",
-                    ((f"time() - {newest('run_last_passed_timestamp_seconds', 'playbook')}", "{{playbook}}"),),
+                    (
+                        (
+                            f"time() - {newest('run_last_passed_timestamp_seconds', 'playbook')}",
+                            "{{playbook}} {{target}}",
+                        ),
+                    ),
                     "s",
                     8,
                     steps=((None, "green"), (1209600, "orange"), (2592000, "red")),
@@ -97,16 +107,26 @@ SAFETY = Board(
                     "Until the next",
                     "Below zero it is overdue. Served by gameday schedule.",
                     "stat",
-                    (("max by (name) (gameday_schedule_next_due_timestamp_seconds) - time()", "{{name}}"),),
+                    (
+                        (
+                            f"max by (name, {PLACE}) (gameday_schedule_next_due_timestamp_seconds{{{AT}}}) - time()",
+                            "{{name}}",
+                        ),
+                    ),
                     "s",
                     8,
                     steps=((None, "red"), (0, "green")),
                 ),
                 Panel(
-                    "Missed",
+                    "Missed or skipped",
                     "Game days that were due and did not begin.",
                     "stat",
-                    (('sum by (name) (gameday_schedule_due_total{outcome="missed"})', "{{name}}"),),
+                    (
+                        (
+                            f'sum by (name, {PLACE}) (gameday_schedule_due_total{{{AT}, outcome=~"missed|skipped"}})',
+                            "{{name}}",
+                        ),
+                    ),
                     width=8,
                     steps=GOOD_AT_0,
                 ),

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exporters.prometheus import Metrics, refuse_textfile
+from exporters.prometheus_families import Owned, Place
 from gameday import __version__
 from gameday.errors import JournalError
 from gameday.journal import Journal, RunRecord
@@ -16,7 +17,7 @@ _LATEST = 200
 
 
 class JournalFold:
-    """Follows a journal: the last run of each playbook, those that go on, and those that left something open.
+    """Follows a journal: each playbook's last run on each target, those that go on, and those that left something open.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ class JournalFold:
         steps = journal.steps(only_open=True)
         left_open = {step.record.run for step in steps}
         runs = journal.runs(_LATEST)
-        first, beginning = {run.playbook: run.run for run in reversed(runs)}, not self._seen
-        passed = {run.playbook: run.run for run in reversed(runs) if run.verdict == "passed"}
+        first, beginning = {_owned(run): run.run for run in reversed(runs)}, not self._seen
+        passed = {_owned(run): run.run for run in reversed(runs) if run.verdict == "passed"}
         last = {*first.values(), *passed.values()}
         wanted = [run for run in reversed(runs) if run.run not in self._over]
         for other in left_open - {run.run for run in runs}:
@@ -61,13 +62,14 @@ class JournalFold:
                 self._follow(journal, run, still_open=run.run in left_open)
             else:
                 self._over.add(run.run)
-        playbooks = {run.run: run.playbook for run in [*runs, *wanted]}
-        for playbook in set(playbooks.values()):
-            mine = [step.intended_at for step in steps if playbooks.get(step.record.run) == playbook]
-            self._metrics.left_open(playbook, mine)
+        owned = {run.run: _owned(run) for run in [*runs, *wanted]}
+        for of in set(owned.values()):
+            self._metrics.left_open(of, [step.intended_at for step in steps if owned.get(step.record.run) == of])
 
     def _follow(self, journal: Journal, run: RunRecord, *, still_open: bool) -> None:
         ended = not run.alive()
+        if run.target is not None:
+            self._metrics.take_place(run.run, Place.of(run.target))
         for sealed in journal.events(run.run):
             if sealed.seq > self._seen.get(run.run, -1):
                 self._seen[run.run] = sealed.seq
@@ -77,6 +79,10 @@ class JournalFold:
             self._seen[run.run] = self._seen.get(run.run, -1)
         if ended and run.finished_at is None:
             self._metrics.died(run.run)
+
+
+def _owned(run: RunRecord) -> Owned:
+    return Owned.by(run.playbook, Place.of(run.target))
 
 
 @contextmanager

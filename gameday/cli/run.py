@@ -25,7 +25,7 @@ from gameday.journal.sql import SqlJournal, default_place
 from gameday.rollback.leash import unleash
 from gameday.rollback.watchdog import Errand
 from gameday.sdk import EXPORTERS, Exporter
-from gameday.target import open_target, reopen
+from gameday.target import TargetChoice, open_target, reopen
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def run_playbook(
         open_target=lambda run, started: open_target(choice, run, started),
         exporters=[
             *_tellers(kept.place, as_json),
-            *_metrics(loaded.name, metrics_port, metrics_textfile, metrics_push),
+            *_metrics(choice, metrics_port, metrics_textfile, metrics_push),
             *_report(report),
             *_asked_for_by_environment(),
         ],
@@ -114,14 +114,16 @@ def _tellers(place: str, as_json: bool) -> list[Exporter]:
     return listening
 
 
-def _metrics(playbook: str, port: int | None, textfile: str | None, gateway: str | None) -> list[Exporter]:
+def _metrics(choice: TargetChoice, port: int | None, textfile: str | None, gateway: str | None) -> list[Exporter]:
     if port is None and not textfile and not gateway:
         return []
     from exporters.prometheus import Metrics
+    from exporters.prometheus_families import Place
     from exporters.prometheus_push import Push
 
-    push = Push(gateway, playbook, log.warning) if gateway else None
-    metrics = Metrics(Path(textfile) if textfile else None, version=__version__, push=push)
+    push = Push(gateway, log.warning) if gateway else None
+    place = Place(*choice.where)
+    metrics = Metrics(Path(textfile) if textfile else None, version=__version__, push=push, place=place)
     if port is not None:
         click.echo(f"metrics on http://127.0.0.1:{metrics.serve(port)}/metrics", err=True)
     return [metrics]

@@ -21,7 +21,7 @@ from gameday.journal.sql import SqlJournal, default_place
 from gameday.playbook import Playbook, Schedule, find
 from gameday.schedule.calendar import due_after
 from gameday.schedule.daemon import Daemon, Settings
-from gameday.schedule.entries import Entries, Entry
+from gameday.schedule.entries import Entries, Entry, Where
 from gameday.schedule.launch import Launcher
 from gameday.schedule.windows import utc, why_not
 
@@ -45,12 +45,12 @@ def run_schedule(
     """Run the daemon, or print what it would do; raises PlaybookInvalid when nothing can be scheduled."""
     choices = {target: read_target(target, account, region, profile, preset) for target in targets}
 
-    def load(place: str, target: str) -> tuple[Playbook, Schedule | None, str]:
+    def load(place: str, target: str) -> tuple[Playbook, Schedule | None, Where]:
         choice = read_target(target, account, region, profile, preset)  # read again: SIGHUP is for it too
         playbook = load_for(place, var, choice)
         named = choice.file.target if choice.file else choice.kind
         scheduled = choice.file.schedule if choice.file else None
-        return playbook, scheduled or playbook.schedule, named
+        return playbook, scheduled or playbook.schedule, (named, *choice.where[1:])
 
     places = [place if Path(place).is_dir() else str(find(place)) for place in playbooks]
     entries = Entries(places, targets, load)

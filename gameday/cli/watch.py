@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from exporters.prometheus import Metrics
+from exporters.prometheus_families import Place
 from gameday import __version__
 from gameday.cli.journal_fold import JournalFold
 from gameday.cli.leaving import Leave
@@ -57,8 +58,8 @@ def watch_playbooks(
         return [load(find(name), variables, lab=choice.is_lab) for name in playbooks]
 
     loaded = read()
-    metrics = Metrics(version=__version__, source="watch")
     opened = open_target(choice, f"watch-{secrets.token_hex(4)}", datetime.now(UTC))
+    metrics = Metrics(version=__version__, source="watch", place=Place.of(opened.facts))
     watch = Watch(opened.session, metrics)
     try:
         _stage(loaded, opened)

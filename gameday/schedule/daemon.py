@@ -64,7 +64,7 @@ class Daemon:
     def __init__(self, entries: Entries, journal: SqlJournal, launcher: Launcher, settings: Settings) -> None:
         self._source, self._journal, self._launcher, self._settings = entries, journal, launcher, settings
         self._times, self._owner, self._numbers = DueTimes(journal.database), Owner.this(), Numbers()
-        self._patrol = Patrol(journal, self._times, launcher, self._owner, self._numbers, self._resume)
+        self._patrol = Patrol(journal, self._times, launcher, self._owner, self._numbers, self._resume, self._labels)
         self._clock = BackgroundScheduler(timezone=UTC)
         self._entries: Mapping[str, Entry] = {}
         self._dealing = threading.Lock()
@@ -113,7 +113,7 @@ class Daemon:
         for entry in entries.values():
             trigger = CalendarTrigger(entry.schedule, entry.id, lambda: self._ahead)
             for outcome in ALL_OUTCOMES:  # a counter that begins at 0 shows its first increase
-                self._numbers.due.labels(entry.name, outcome)
+                self._numbers.due.labels(*entry.labels, outcome)
             self._clock.add_job(self._alarm, trigger, args=[entry.id], misfire_grace_time=None, coalesce=True)
             self._asking(partial(self._deal, entry))  # a new one is watched from here on
             upcoming = trigger.get_next_fire_time(None, datetime.now(UTC))
@@ -140,7 +140,7 @@ class Daemon:
                 if self._times.claim(entry.id, due[-1], self._owner, run):
                     self._begin(entry, due[-1], run)
         upcoming = next(iter(due_after(entry.schedule, now)), None)
-        self._numbers.next.labels(entry.name).set(
+        self._numbers.next.labels(*entry.labels).set(
             begins(entry.schedule, entry.id, upcoming).timestamp() if upcoming else 0
         )
 
@@ -162,7 +162,7 @@ class Daemon:
 
     def _missed(self, entry: Entry, due: datetime, why: str, *, count: int = 1) -> None:
         if self._times.note(entry.id, due, self._owner, "missed", why):
-            self._numbers.due.labels(entry.name, "missed").inc(count)
+            self._numbers.due.labels(*entry.labels, "missed").inc(count)
             log.warning("%s: due %s: missed %s", entry.name, utc(due), why)
 
     def _begin(self, entry: Entry, due: datetime, run: str) -> None:
@@ -181,6 +181,11 @@ class Daemon:
         self._numbers.running.set(len(self._occasions))
         occasion.start()
 
+    def _labels(self, record: DueRecord) -> tuple[str, ...]:
+        """The labels of a due time's series; of one that is not scheduled here the target is in its name only."""
+        entry = self._entries.get(record.schedule)
+        return entry.labels if entry is not None else (record.name, record.name.rpartition("@")[2], "", "")
+
     def _resume(self, record: DueRecord) -> bool:
         """Run what a daemon that died had claimed and not begun, while it is not too late; whether it is dealt with."""
         entry, due = self._entries.get(record.schedule), datetime.fromisoformat(record.due_at)
@@ -192,12 +197,12 @@ class Daemon:
         return True
 
     def _settled(self, occasion: Occasion, outcome: str, code: int | None, _detail: str) -> None:
-        name = occasion.entry.name
+        labels = occasion.entry.labels
         if outcome:
-            self._numbers.due.labels(name, outcome).inc()
+            self._numbers.due.labels(*labels, outcome).inc()
         if code is not None:
-            self._numbers.exit.labels(name).set(code)
-            self._numbers.last.labels(name).set(time.time())
+            self._numbers.exit.labels(*labels).set(code)
+            self._numbers.last.labels(*labels).set(time.time())
             # Whatever its exit code says: the journal may not have heard all of it, or its watchdog may be at work.
             self._asking(lambda: self._patrol.mend(occasion.run_id))
         self._occasions.discard(occasion)

@@ -15,8 +15,10 @@ from gameday.schedule.calendar import begins
 ON_TIME = timedelta(seconds=5)
 """What begins no later than this is not late, whatever the grace: processes and databases take their time."""
 
-Load = Callable[[str, str], tuple[Playbook, Schedule | None, str]]
-"""Reads a playbook for a target: the playbook, when it is due, and the target's name; raises PlaybookInvalid."""
+Where = tuple[str, str, str]
+"""A target's name, its account and its Region, as far as it names them."""
+Load = Callable[[str, str], tuple[Playbook, Schedule | None, Where]]
+"""Reads a playbook for a target: the playbook, when it is due, and where; raises PlaybookInvalid."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Entry:
     id: under which its due times stand in the journal; another calendar is another id, whose past is not missed.
     name: for people and metrics.
     target: as ``--target`` names it.
+    where: for metrics.
     copy: the playbook's bytes as they were checked; that is what runs.
     """
 
@@ -36,7 +39,13 @@ class Entry:
     playbook: Playbook
     schedule: Schedule
     target: str
+    where: Where
     copy: bytes
+
+    @property
+    def labels(self) -> tuple[str, str, str, str]:
+        """The first labels of its metrics."""
+        return self.name, *self.where
 
     def latest(self, due: datetime) -> datetime:
         """When a due time's run must have begun."""
@@ -91,7 +100,7 @@ class Entries:
             yield from ((str(file), False) for file in files)
 
     def _entry(self, place: str, target: str, *, named: bool) -> Entry | None:
-        playbook, schedule, target_name = self._load(place, target)
+        playbook, schedule, where = self._load(place, target)
         if schedule is None:
             if named:
                 raise PlaybookInvalid(f"{place}: has no schedule, and neither has its target")
@@ -99,7 +108,7 @@ class Entries:
         copy = playbook.source.read_bytes()
         if hashlib.sha256(copy).hexdigest() != playbook.hash:
             raise PlaybookInvalid(f"{place}: was changed while it was read; reload once more")
-        name = f"{playbook.name}@{target_name}"
+        name = f"{playbook.name}@{where[0]}"
         calendar = f"{schedule.cron} {[date.isoformat() for date in schedule.dates]} {schedule.timezone}"
         id_ = f"{name}#{hashlib.sha256(calendar.encode()).hexdigest()[:6]}"
-        return Entry(id_, name, playbook, schedule, target, copy)
+        return Entry(id_, name, playbook, schedule, target, where, copy)

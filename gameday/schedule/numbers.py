@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 RECOVERED = ("missed", "died", "incomplete")
 """What mostly becomes of a dead daemon's game day; a counter that begins at 0 shows its first increase."""
+OWNED = ("name", "target", "account", "region")
+"""The first labels of every series of a schedule; account and Region are empty where the target does not name them."""
 Check = Callable[[], str]
 """What is wrong, or ``""``."""
 
@@ -28,15 +30,15 @@ class Numbers:
             return Counter(f"gameday_schedule_{name}", about, labels, registry=self.registry)
 
         self.due = counter(
-            "due_total", "Due times that this daemon dealt with, by what became of them.", "name", "outcome"
+            "due_total", "Due times that this daemon dealt with, by what became of them.", *OWNED, "outcome"
         )
         self.recovered = counter("recovered_total", "Game days of daemons that died, settled here.", "outcome")
         for outcome in RECOVERED:
             self.recovered.labels(outcome)
         self.errors = counter("journal_errors_total", "Times that the journal did not answer.")
-        self.next = gauge("next_due_timestamp_seconds", "When the next run begins.", "name")
-        self.last = gauge("last_end_timestamp_seconds", "When the last run ended.", "name")
-        self.exit = gauge("last_exit_code", "The exit code of the last run.", "name")
+        self.next = gauge("next_due_timestamp_seconds", "When the next run begins.", *OWNED)
+        self.last = gauge("last_end_timestamp_seconds", "When the last run ended.", *OWNED)
+        self.exit = gauge("last_exit_code", "The exit code of the last run.", *OWNED)
         self.running = gauge("running", "Game days that this daemon has under way.")
         self.broken = gauge("broken_playbooks", "Playbooks that could not be read when they were last loaded.")
         self.skew = gauge("clock_skew_seconds", "How far this machine's clock is ahead of the journal's.")

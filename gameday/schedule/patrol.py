@@ -35,9 +35,10 @@ class Patrol:
         owner: Owner,
         numbers: Numbers,
         resume: Callable[[DueRecord], bool],
+        labels: Callable[[DueRecord], tuple[str, ...]],
     ) -> None:
         self._journal, self._times, self._launcher = journal, times, launcher
-        self._owner, self._numbers, self._resume = owner, numbers, resume
+        self._owner, self._numbers, self._resume, self._labels = owner, numbers, resume, labels
         self._tried: dict[str, float] = {}
 
     def look(self) -> None:
@@ -107,7 +108,7 @@ class Patrol:
 
     def _say(self, record: DueRecord, outcome: str, detail: str) -> None:
         self._numbers.recovered.labels(outcome).inc()
-        self._numbers.due.labels(record.name, outcome).inc()
+        self._numbers.due.labels(*self._labels(record), outcome).inc()
         log.warning("%s: due %s: %s %s", record.schedule, record.due_at, outcome, detail)
 
 

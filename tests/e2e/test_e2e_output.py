@@ -97,14 +97,14 @@ def test_metrics_are_served_during_the_fault_and_left_as_a_textfile(scene: Scene
         page = urllib.request.urlopen(url, timeout=10).read().decode()
         return re.search(f"^{sample}$", page, re.M) is not None
 
-    eventually(lambda: served(r'gameday_fault_active\{playbook="killswitch"\} 1\.0'), "the fault")
+    eventually(lambda: served(r'gameday_fault_active\{.*playbook="killswitch".*target="lab"\} 1\.0'), "the fault")
     eventually(lambda: served(r'gameday_probe_success\{.*probe="read-clock".*\} 0\.0'), "the probe that fails")
     gate.end_fault()
     run.wait("phase_entered", phase="recovery")
     gate.end_recovery()
     scene.ends(run, 0, "passed")
     text = left.read_text()
-    assert re.search(r'^gameday_fault_active\{playbook="killswitch"\} 0\.0$', text, re.M)
+    assert re.search(r'^gameday_fault_active\{.*playbook="killswitch".*target="lab"\} 0\.0$', text, re.M)
     assert re.search(r'^gameday_run_verdicts_total\{.*verdict="passed".*\} 1\.0$', text, re.M)
     scene.assert_restored()
 

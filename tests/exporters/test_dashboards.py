@@ -79,8 +79,10 @@ def panels(board: Path) -> Iterator[tuple[str, str]]:
 
 
 def filled(query: str) -> str:
-    """As Grafana sends it, for all playbooks."""
-    return query.replace("$playbook", ".+").replace("$__rate_interval", "5s")
+    """As Grafana sends it, for all playbooks on all targets."""
+    for variable in ("$playbook", "$target", "$account", "$region"):
+        query = query.replace(variable, ".*")
+    return query.replace("$__rate_interval", "5s")
 
 
 def test_the_dashboards_are_what_is_made() -> None:

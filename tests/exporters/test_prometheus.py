@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from exporters.prometheus import Metrics
-from exporters.prometheus_families import markdown
+from exporters.prometheus_families import Owned, Place, markdown
 from exporters.prometheus_push import Push
 from gameday.errors import Refused
 from gameday.sdk import (
@@ -32,6 +32,7 @@ from gameday.sdk import (
     Phase,
     PhaseEntered,
     RunFinished,
+    RunPrepared,
     RunStarted,
     Sealed,
     StepIntended,
@@ -64,15 +65,18 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def of(*runs: list[Sealed]) -> Metrics:
-    metrics = Metrics()
+    metrics = Metrics(place=Place(**LAB))
     for events in runs:
         for sealed in events:
             metrics.consume(sealed)
     return metrics
 
 
+LAB = {"target": "lab", "account": "123456789012", "region": "us-east-1"}
+
+
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    return metrics.registry.get_sample_value(f"gameday_{name}", {"playbook": "killswitch", **labels})
+    return metrics.registry.get_sample_value(f"gameday_{name}", {"playbook": "killswitch", **LAB, **labels})
 
 
 def samples(metrics: Metrics) -> list[Sample]:
@@ -81,7 +85,7 @@ def samples(metrics: Metrics) -> list[Sample]:
 
 
 def watch() -> Metrics:
-    metrics = Metrics(source="watch", version="0.1.0")
+    metrics = Metrics(source="watch", version="0.1.0", place=Place(**LAB))
     metrics.introduce("killswitch", "key-state", "kms.state", "arn:aws:iam::123456789012:role/path/app")
     metrics.look("killswitch", "key-state", "kms.state", Observation(cause=Cause.KEY_DISABLED, latency=0.02), False)
     metrics.late(0.003)
@@ -136,7 +140,7 @@ def test_the_run_stands_on_exemplars_which_only_openmetrics_carries() -> None:
 
 
 def test_a_fault_has_a_beginning_and_steps_have_an_age_while_they_are_open() -> None:
-    metrics, began, oldest = Metrics(), set(), set()
+    metrics, began, oldest = Metrics(place=Place(**LAB)), set(), set()
     for sealed in passed():
         metrics.consume(sealed)
         if value(metrics, "fault_active"):
@@ -176,18 +180,18 @@ def gateway() -> Iterator[ThreadingHTTPServer]:
 def test_metrics_are_pushed_at_each_phase_with_credentials_that_nobody_reads(gateway: ThreadingHTTPServer) -> None:
     said: list[str] = []
     url = f"http://me:s%40cret@127.0.0.1:{gateway.server_port}"
-    metrics = Metrics(push=Push(url, "a/playbook", said.append))
+    metrics = Metrics(push=Push(url, said.append), place=Place(**LAB))
     for sealed in passed():
         metrics.consume(sealed)
     metrics.close()
     assert len(gateway.got) == sum(isinstance(e.event, PhaseEntered | RunFinished) for e in passed())
     path, authorization, body = gateway.got[-1]
-    assert path == "/metrics/job/gameday/playbook@base64/YS9wbGF5Ym9vaw=="
+    assert path == "/metrics/job/gameday/account/123456789012/playbook/killswitch/region/us-east-1/target/lab"
     assert base64.b64decode(authorization.split()[1]) == b"me:s@cret"
     assert "gameday_run_last_finished_timestamp_seconds" in body
     gateway.status = 500
-    Push(url, "p", said.append).push(metrics.registry)
-    Push("http://me:s%40cret@127.0.0.1:1/?token=s%40cret", "p", said.append).push(metrics.registry)
+    Push(url, said.append).push(metrics.registry, Owned("p"))
+    Push("http://me:s%40cret@127.0.0.1:1/?token=s%40cret", said.append).push(metrics.registry, Owned("p"))
     assert len(said) == 2
     assert all("could not be pushed to http://127.0.0.1" in text for text in said)
     assert not any("s@cret" in text or "s%40cret" in text for text in said)
@@ -195,9 +199,9 @@ def test_metrics_are_pushed_at_each_phase_with_credentials_that_nobody_reads(gat
 
 def test_a_gateway_that_hangs_is_left_behind(gateway: ThreadingHTTPServer) -> None:
     gateway.hangs, said = True, []
-    push = Push(f"http://127.0.0.1:{gateway.server_port}", "p", said.append)
+    push = Push(f"http://127.0.0.1:{gateway.server_port}", said.append)
     begun = time.monotonic()
-    push.push(Metrics(version="1").registry)
+    push.push(Metrics(version="1").registry, Owned("p"))
     assert time.monotonic() - begun < 2
     assert len(said) == 1
 
@@ -205,7 +209,7 @@ def test_a_gateway_that_hangs_is_left_behind(gateway: ThreadingHTTPServer) -> No
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://", "http://user:pw@"])
 def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(Refused, match="is no address of a Pushgateway") as error:
-        Push(url, "p", print)
+        Push(url, print)
     assert "pw" not in str(error.value)
 
 
@@ -216,6 +220,40 @@ def test_names_and_labels_follow_the_conventions_and_nothing_grows_without_end()
             assert "arn:" not in text
             assert "7f3a9c12" not in text
             assert len(text) < 40
+
+
+def at(target: str) -> list[Sealed]:
+    """The same run on another target."""
+    run, previous = [], ""
+    for number, event in enumerate(sealed.event for sealed in surprised()):
+        if isinstance(event, RunPrepared):
+            event = event.model_copy(update={"target": event.target.model_copy(update={"name": target})})
+        if isinstance(event, RunStarted):
+            event = event.model_copy(update={"run": target})
+        run.append(seal(target, number, "2026-03-10T10:00:00+00:00", previous, event))
+        previous = run[-1].hash
+    return run
+
+
+def series(*runs: list[Sealed]) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    return [(sample.name, tuple(sorted(sample.labels.items()))) for sample in samples(of_nowhere(*runs))]
+
+
+def of_nowhere(*runs: list[Sealed]) -> Metrics:
+    metrics = Metrics(version="1")
+    for sealed in (sealed for run in runs for sealed in run):
+        metrics.consume(sealed)
+    return metrics
+
+
+def test_two_targets_of_one_playbook_share_no_series_in_two_files_and_merge_in_none() -> None:
+    staging, prod = series(at("staging")), series(at("prod"))
+    assert not {*staging} & {*prod}
+    assert {dict(labels)["target"] for _, labels in staging} == {"staging"}
+    both = of_nowhere(at("staging"), at("prod"))
+    for target in ("staging", "prod"):
+        assert value(both, "run_verdicts_total", target=target, verdict="failed") == 1
+        assert value(both, "radius_predicted", target=target, of="dependents") is not None
 
 
 def test_a_passing_run() -> None:
@@ -244,7 +282,7 @@ def test_a_guard_has_no_time_to_effect() -> None:
 
 
 def test_the_fault_is_active_while_it_may_be_in_place() -> None:
-    metrics, seen = Metrics(), []
+    metrics, seen = Metrics(place=Place(**LAB)), []
     for sealed in passed():
         metrics.consume(sealed)
         seen.append((sealed.event.kind, value(metrics, "fault_active"), value(metrics, "run_phase", phase="fault")))
@@ -275,7 +313,7 @@ def test_times_of_the_last_run_do_not_stand_for_the_next() -> None:
 
 def test_the_watchdog_is_armed_until_it_is_lost_or_the_run_is_over() -> None:
     def over(*events: AnyEvent) -> list[float | None]:
-        run, metrics, seen = Recorder(), Metrics(), []
+        run, metrics, seen = Recorder(), Metrics(place=Place(**LAB)), []
         run.prepare()
         run.emit(*events)
         for sealed in run.events:
@@ -304,7 +342,8 @@ def test_it_serves_what_it_holds_on_any_free_port() -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     metrics.close()
-    assert 'gameday_run_verdicts_total{playbook="killswitch",verdict="passed"} 1.0' in text
+    where = 'account="123456789012",playbook="killswitch",region="us-east-1",target="lab"'
+    assert f'gameday_run_verdicts_total{{{where},verdict="passed"}} 1.0' in text
     assert "_created" not in text
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -331,7 +370,7 @@ def test_the_textfile_is_there_in_the_fault_and_at_the_end(tmp_path: Path) -> No
     for sealed in passed():
         metrics.consume(sealed)
         if isinstance(sealed.event, StepIntended) and sealed.event.step == "key":
-            assert 'gameday_run_phase{phase="fault",playbook="killswitch"} 1.0' in path.read_text()
+            assert re.search(r'gameday_run_phase{[^}]*phase="fault",playbook="killswitch".*} 1.0', path.read_text())
     metrics.close()
     assert "gameday_run_last_finished_timestamp_seconds" in path.read_text()
     assert list(tmp_path.iterdir()) == [path]

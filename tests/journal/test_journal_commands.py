@@ -52,8 +52,9 @@ def test_what_is_open_and_since_when_is_left_for_the_node_exporter(tmp_path: Pat
     file, textfile = tmp_path / "journal.db", tmp_path / "gameday.prom"
     words = ("status", "--check", "--journal", str(file), "--metrics-textfile", str(textfile))
 
-    def value(name: str, labels: str = '{playbook="killswitch"}') -> float:
-        [line] = [line for line in textfile.read_text().splitlines() if line.startswith(f"gameday_{name}{labels} ")]
+    def value(name: str, playbook: str = 'playbook="killswitch"') -> float:
+        [line] = [line for line in textfile.read_text().splitlines() if line.startswith(f"gameday_{name}{{")]
+        assert playbook in line
         return float(line.split()[-1])
 
     journal, began = died(file), time.time()

@@ -51,7 +51,8 @@ def test_what_was_missed_is_recorded_once_and_not_run_in_a_burst(
     again = start(file).ready()
     records = settled(place, 8)
     assert [record.outcome for record in records] == ["missed"] * 7 + ["passed"]
-    assert again.metric('gameday_schedule_due_total{name="missed@lab",outcome="missed"}') == 7
+    labels = 'account="",name="missed@lab",outcome="missed",region="",target="lab"'
+    assert again.metric(f"gameday_schedule_due_total{{{labels}}}") == 7
     assert gameday(tmp_path, "history", "--journal", place).stdout.count("missed@lab: missed, nobody was there") == 7
     assert again.end() == 0
 

@@ -170,7 +170,8 @@ def test_each_outcome_has_its_line_in_history_and_its_metric(
             mine = [line for line in lines if case.name in line and outcome in line and words in line]
             assert len(mine) >= 1, (case.name, outcome, words, lines)
             count = sum(outcome == other for other, _ in case.becomes)
-            metric = f'gameday_schedule_due_total{{name="{case.name}@lab",outcome="{outcome}"}}'
+            labels = f'account="",name="{case.name}@lab",outcome="{outcome}",region="",target="lab"'
+            metric = f"gameday_schedule_due_total{{{labels}}}"
             eventually(lambda metric=metric, count=count: daemon.metric(metric) == count, metric)
 
     first, second = due_of(place, "patient")

@@ -132,7 +132,8 @@ def test_two_hosts_whose_clocks_differ_lose_their_database_and_then_one_dies(
         assert dead_host.state == "Disabled"
         eventually(lambda: dead_host.state == "Enabled", "the other puts it back")
         eventually(lambda: daemons[other].metric('gameday_schedule_recovered_total{outcome="died"}') == 1, "counted")
-        assert daemons[other].metric('gameday_schedule_due_total{name="dead-host@lab",outcome="died"}') == 1
+        labels = 'account="",name="dead-host@lab",outcome="died",region="",target="lab"'
+        assert daemons[other].metric(f"gameday_schedule_due_total{{{labels}}}") == 1
     finally:
         for daemon in daemons.values():
             daemon.end()
