@@ -10,7 +10,8 @@ import click
 from exporters.report.build import build
 from exporters.report.files import SUFFIXES, save, written
 from gameday.cli.journals import open_journal
-from gameday.sdk import first_broken
+from gameday.journal.audit import disagreements
+from gameday.journal.records import RowUnreadable
 
 
 def write_report(place: str | None, run: str, form: str, output: str | None) -> None:
@@ -30,15 +31,19 @@ def write_report(place: str | None, run: str, form: str, output: str | None) -> 
 
 
 def verify_run(place: str | None, run: str, head: str | None) -> None:
-    """Check a run's chain of events; ends the process with 1 when it is not whole."""
+    """Check a run's chain of events, its row and its steps; ends the process with 1 where they disagree."""
     journal = open_journal(place)
-    record = journal.run(run)
+    try:
+        record = journal.run(run)
+    except RowUnreadable as error:
+        click.echo(f"run {run}: BROKEN: {error}")
+        sys.exit(1)
     events = journal.events(record.run)
-    broken = first_broken(events)
-    if broken is not None:
-        click.echo(
-            f"run {record.run}: BROKEN at event {broken}: an event is missing, or was altered after it was written"
-        )
+    steps = journal.steps(record.run)
+    found = [*journal.unreadable.values()] or disagreements(record, events, steps)
+    if found:
+        for why in found:
+            click.echo(f"run {record.run}: BROKEN{'' if why.startswith('at event ') else ':'} {why}")
         sys.exit(1)
     last = events[-1].hash if events else ""
     if head is not None and not (len(head) >= 16 and last.startswith(head.lower())):

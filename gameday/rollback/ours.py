@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gameday.journal import RunRecord, StepState
+from gameday.journal.audit import INCOMPLETE, closed_in, last_word
 from gameday.sdk import AWS, Rank, Restored, RunPrepared, Sealed, Step, TrailRecord, first_broken
 
 PAGES = 10
@@ -71,6 +72,9 @@ def _unsealed(state: StepState, run: RunRecord, events: list[Sealed]) -> str:
     mine = (record.id, record.uses, record.step, record.resource)
     if not any((one.id, one.uses, one.step, one.resource) == mine for one in prepared.steps):
         return f"run {run.run} was not prepared to change it"
+    end, sealed = last_word(events), closed_in(events, record.id)
+    if end is not None and end.exit_code != INCOMPLETE and sealed is not None:
+        return f"the events of run {run.run} say that it was closed as {sealed.closed}, and that nothing was left open"
     return ""
 
 

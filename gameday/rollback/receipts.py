@@ -18,7 +18,7 @@ from gameday.errors import JournalError
 from gameday.journal import Journal, release_holds
 from gameday.journal.place import not_ours_alone
 from gameday.journal.records import RowUnreadable
-from gameday.sdk import Closed, Note, RunFinished
+from gameday.sdk import Closed, RunFinished, StepClosed
 
 IGNORED = "NOT TAKEN IN:"
 """What begins a sentence about a receipt that is left where it is, since it cannot be read or believed."""
@@ -141,10 +141,7 @@ def _take_in(journal: Journal, run: str, receipts: list[Receipt]) -> None:
         if receipt.closed is not None:
             detail = f"{receipt.detail} (by the receipt of the {receipt.by}, {receipt.at})"
             journal.close(run, receipt.step, receipt.closed, detail)
-            text = (
-                f"{receipt.step} was closed as {receipt.closed} by the {receipt.by} at {receipt.at}: {receipt.detail}"
-            )
-            journal.append(run, Note(at=0.0, text=text))
+            journal.append(run, StepClosed(step=receipt.step, at=0.0, closed=receipt.closed, detail=detail))
     finished = next((receipt.finished for receipt in reversed(receipts) if receipt.finished), None)
     if finished is not None and journal.run(run).finished_at is None:
         journal.append(run, finished)

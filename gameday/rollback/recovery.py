@@ -99,7 +99,9 @@ def recover(
 def abandon_vanished(journal: Journal, run: str) -> None:
     """Close a run's open steps whose AWS is gone for good: an embedded lab that ended with its run."""
     for state in journal.steps(run, only_open=True):
-        journal.close(run, state.record.id, Closed.ABANDONED, "the embedded lab ended with its run")
+        why = "the embedded lab ended with its run"
+        journal.append(run, StepClosed(step=state.record.id, at=0.0, closed=Closed.ABANDONED, detail=why))
+        journal.close(run, state.record.id, Closed.ABANDONED, why)
     release_holds(journal, run)
 
 

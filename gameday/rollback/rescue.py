@@ -156,7 +156,7 @@ class Rescue:
         """The journal and the terminal hear how it stands."""
         if self._scribe is not None:
             for let in self._vigil.closed.values():  # the runner closed them; the journal may not have heard
-                self._scribe.close(CloseStep(let.step, let.closed, let.detail))
+                self._scribe.closed_by_runner(CloseStep(let.step, let.closed, let.detail), self._clock())
             self._scribe.finish(self._clock(), open_, self._errand.finish_with)
         if open_:
             what = f"ROLLBACK INCOMPLETE, and the watchdog tries on: {'; '.join(open_)}"

@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from gameday.errors import JournalError
 from gameday.journal import Journal, release_holds
+from gameday.journal.audit import closed_in
 from gameday.machine.commands import CloseStep
 from gameday.rollback.receipts import Receipts, merge_quietly
 from gameday.rollback.writer import JournalWriter
-from gameday.sdk import AnyEvent, RunFinished, Sealed, Verdict, seal
+from gameday.sdk import AnyEvent, RunFinished, Sealed, StepClosed, Verdict, seal
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -66,6 +67,18 @@ class Scribe:
             self._receipt(command)
 
         self._writer.write(write, lambda: self._heard(command), refused)
+
+    def closed_by_runner(self, command: CloseStep, at: float) -> None:
+        """Write down that the runner closed a step, and say so where it did not live to."""
+        event = StepClosed(step=command.step, at=at, closed=command.closed, detail=command.detail)
+
+        def write(journal: Journal) -> None:
+            self._be_there()
+            if closed_in(journal.events(self._run), command.step) is None:
+                self._teller(journal.append(self._run, event))
+
+        self.close(command)
+        self._writer.write(write, refused=self._failed)
 
     def reopen(self, step: str, done: Callable[[], None]) -> None:
         """Write down that a step is open again, as its runner may not have; ``done`` when that is known."""

@@ -57,7 +57,7 @@ def test_a_receipt_closes_the_step_the_run_and_the_hold(journal: SqlJournal) -> 
     assert f"watchdog (process {os.getpid()}" in step.detail
     assert (journal.run("aaaa1111").exit_code, journal.holds()) == (3, [])
     events = journal.events("aaaa1111")
-    assert [sealed.event.kind for sealed in events] == ["note", "run_finished"]
+    assert [sealed.event.kind for sealed in events] == ["step_closed", "run_finished"]
     assert chain_is_whole(events)
     assert not left.path.exists()
     assert merge(journal) == []
