@@ -10,6 +10,7 @@ from exporters.fold import RunView
 from exporters.summary import summary
 from exporters.text import Sink, between, clean, count, deed, short, span
 from gameday.sdk import (
+    AbandonmentEnded,
     Event,
     ExpectationBroken,
     ExpectationMet,
@@ -211,6 +212,10 @@ class PlainLines(Exporter):
     @_line.register
     def _(self, event: RunAbandoned) -> str:
         return f"ABANDONED, nothing is undone any more: {clean(event.why)}"
+
+    @_line.register
+    def _(self, event: AbandonmentEnded) -> str:
+        return f"no longer left on purpose: {clean(event.step)}: {clean(event.why)} ({clean(event.by)})"
 
     @_line.register
     def _(self, event: RadiusObserved) -> str:

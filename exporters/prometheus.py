@@ -30,6 +30,7 @@ from exporters.prometheus_push import Push
 from exporters.text import clean, wall_clock
 from gameday.errors import Refused
 from gameday.sdk import (
+    Closed,
     Event,
     ExpectationMet,
     Exporter,
@@ -257,6 +258,10 @@ class Metrics(Exporter):
         oldest = min((wall_clock(at) for at in since), default=0.0)
         self._families.gauge("undo_steps_oldest_timestamp_seconds").labels(*of).set(oldest)
 
+    def left_on_purpose(self, of: Owned, changes: int) -> None:
+        """How many changes ``gameday abandon`` left in place, and nobody has ended since."""
+        self._families.gauge("left_on_purpose").labels(*of).set(changes)
+
     # What both count
 
     def _series(self, of: Owned, probe: str, phase: str) -> ProbeSeries:
@@ -277,6 +282,8 @@ class Metrics(Exporter):
         active = [view for view in views if view.fault_active]
         families.gauge("fault_active").labels(*of).set(bool(active))
         families.gauge("undo_steps_open").labels(*of).set(sum(len(view.open_steps) for view in views))
+        closed = [step.closed.closed for view in views for step in view.steps.values() if step.closed is not None]
+        families.gauge("left_on_purpose").labels(*of).set(closed.count(Closed.ABANDONED))
         families.gauge("dead_man_switch_armed").labels(*of).set(sum(len(view.armed) for view in views))
         guarded = [view for view in views if isinstance(view.watchdog, WatchdogArmed) and view.finished is None]
         families.gauge("watchdog_armed").labels(*of).set(bool(guarded))

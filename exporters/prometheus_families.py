@@ -197,6 +197,13 @@ FAMILIES = (
         "When the oldest open undo step was written down; 0 when none is open. `time()` minus it is its age.",
     ),
     Family(
+        "left_on_purpose",
+        "gauge",
+        _BOOK,
+        "Changes that `gameday abandon` left in place (a key that is off), until `gameday status --look` finds them as "
+        "they were, or somebody acknowledges them.",
+    ),
+    Family(
         "dead_man_switch_armed",
         "gauge",
         _BOOK,

@@ -12,8 +12,10 @@ from gameday.cli.options import seconds_option
 from gameday.cli.rollback import roll_back_runs
 from gameday.errors import Refused, RollbackIncomplete
 from gameday.journal import Journal, RunRecord, StepState
+from gameday.journal.left import left_on_purpose
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.rollback.recovery import abandon
+from gameday.sdk import AbandonmentEnded
 
 LOOK_EVERY = 0.2
 A_PULSE = 10.0
@@ -68,6 +70,25 @@ def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
         if step.closed == "abandoned":
             click.echo(f"left as it is: {step.record.resource} ({step.record.uses}); found before: {_before(step)}")
     click.echo(f"run {record.run} is abandoned: {asked.reason} ({asked.by})")
+    click.echo(f"gameday status says so until you end it: {how_to_end(record.run)}")
+
+
+def how_to_end(run: str) -> str:
+    """The commands after which nobody is told any more of what a run left as it is."""
+    return f"undo it by hand, then gameday status --look; or: gameday abandon --acknowledge {run}"
+
+
+def acknowledge_run(place: str | None, run: str, reason: str) -> None:
+    """Note that somebody knows what a run left as it is; raises Refused when it left nothing."""
+    journal = open_journal(place)
+    record = journal.run(run)
+    left = left_on_purpose(journal, [record])
+    if not left:
+        raise Refused(f"run {record.run} left nothing as it is on purpose; there is nothing to acknowledge")
+    why = f"acknowledged: {reason}" if reason else "acknowledged"
+    for one in left:
+        journal.append(record.run, AbandonmentEnded(step=one.step.id, by=somebody(), why=why))
+        click.echo(f"acknowledged: {one}")
 
 
 def _before(step: StepState) -> str:

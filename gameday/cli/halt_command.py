@@ -28,15 +28,22 @@ def resume(journal: str | None) -> None:
 
 @click.command()
 @click.argument("run")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the journal.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; it is kept in the journal. Needed to abandon.")
 @click.option("--within", default="30s", show_default=True, help="How long to wait for a living run to do so.")
+@click.option("--acknowledge", is_flag=True, help="You know what RUN left as it is: status need not say so any more.")
 @journal_option
-def abandon(run: str, reason: str, within: str, journal: str | None) -> None:
+def abandon(run: str, reason: str, within: str, acknowledge: bool, journal: str | None) -> None:
     """Leave what RUN changed as it is, for good: a real incident is on, and nothing may enable the key again.
 
     A living run disarms its watchdog and its switch, and closes its undo steps as abandoned. The steps of a run that
-    has ended are closed here. RUN is its id, or the beginning of it.
+    has ended are closed here. RUN is its id, or the beginning of it. From then on gameday status names what was left,
+    until somebody acknowledges it, or gameday status --look finds it as it was before the run.
     """
-    from gameday.cli.halt import abandon_run
+    from gameday.cli.halt import abandon_run, acknowledge_run
 
-    abandon_run(journal, run, reason, within)
+    if acknowledge:
+        acknowledge_run(journal, run, reason)
+    elif not reason.strip():
+        raise click.UsageError("--reason is needed: whoever finds the key off reads it")
+    else:
+        abandon_run(journal, run, reason, within)

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
+from gameday.cli.halt import how_to_end
 from gameday.cli.journals import open_journal, place_of, rollback_command, warn_of_open_steps
 from gameday.cli.options import seconds_option
 from gameday.errors import ExitCode, JournalError
 from gameday.journal import DueRecord, Journal, Owner, RunRecord
 from gameday.journal.due import DueTimes
+from gameday.journal.left import Left, left_on_purpose
 from gameday.rollback.receipts import IGNORED, merge
 from gameday.sdk import WatchdogArmed
 
+if TYPE_CHECKING:
+    from gameday.cli.looked import Seen
 
-def print_status(place: str | None, *, check: bool, textfile: str | None = None) -> None:
-    """Say what is open; with ``check`` the exit code says it too: 0, or 9 while an undo step is open.
 
+def print_status(place: str | None, *, check: bool, look: bool = False, textfile: str | None = None) -> None:
+    """Say what is open; with ``check`` the exit code says it too.
+
+    0; 9 while an undo step is open; else 4 while something is left on purpose. ``look`` asks AWS about the latter.
     ``textfile`` is where to leave it for the node exporter's textfile collector.
     """
     if textfile is None:
-        open_ = _tell_status(place)
+        code = _tell_status(place, look=look)
     else:
         from gameday.cli.journal_fold import status_metrics
 
         with status_metrics(place_of(place), Path(textfile)):
-            open_ = _tell_status(place)
-    if check and open_:
-        sys.exit(ExitCode.INCOMPLETE)
+            code = _tell_status(place, look=look)
+    if check and code:
+        sys.exit(code)
 
 
-def _tell_status(place: str | None) -> bool:
-    """Print it; whether something is open."""
+def _tell_status(place: str | None, *, look: bool) -> int:
+    """Print it; the exit code that says the same."""
     journal = open_journal(place)
     not_taken = False
     for said in merge(journal):
@@ -55,10 +62,35 @@ def _tell_status(place: str | None) -> bool:
     for said in journal.unreadable.values():
         click.echo(f"UNREADABLE  {said}")
     doubtful = not_taken or bool(journal.unreadable)
+    left = _tell_left(journal, look=look)
     if not open_:
-        read = "of what could be read, nothing" if doubtful else "nothing"
+        nothing = "no undo step" if left else "nothing"
+        read = f"of what could be read, {nothing}" if doubtful else nothing
         click.echo(f"{read} is open (journal {journal.place})")
-    return bool(open_) or doubtful
+    if open_ or doubtful:
+        return ExitCode.INCOMPLETE
+    return ExitCode.INCONCLUSIVE if left else ExitCode.PASSED
+
+
+def _tell_left(journal: Journal, *, look: bool) -> bool:
+    """Say what was left as it is on purpose; whether there is any."""
+    still = False
+    for one in left_on_purpose(journal):
+        seen = _look_at(journal, one) if look else None
+        now = "" if seen is None else f"; {seen.words}"
+        if seen is not None and seen.over:
+            click.echo(f"over  {one}{now}")
+            continue
+        still = True
+        click.echo(f"LEFT  {one} (run {one.run.run}){now}")
+        click.echo(f"      to end this: {how_to_end(one.run.run)}")
+    return still
+
+
+def _look_at(journal: Journal, one: Left) -> Seen:
+    from gameday.cli.looked import look_at  # loads boto3, which a status without it does without
+
+    return look_at(journal, one)
 
 
 def _tell_how_to_mend(journal: Journal, runs: list[str], place: str | None) -> None:

@@ -8,18 +8,23 @@ from gameday.cli.options import journal_option
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Exit with 9 while an undo step is open (for cron and Nagios).")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Exit with 9 while an undo step is open, and else with 4 while something is left on purpose (for cron).",
+)
+@click.option("--look", is_flag=True, help="Ask AWS whether what was left as it is on purpose is still so.")
 @click.option(
     "--metrics-textfile",
     type=click.Path(dir_okay=False),
     help="Leave what is open, and since when, for the node exporter (from cron).",
 )
 @journal_option
-def status(check: bool, metrics_textfile: str | None, journal: str | None) -> None:
+def status(check: bool, look: bool, metrics_textfile: str | None, journal: str | None) -> None:
     """Say what runs, what is held, and what is still changed."""
     from gameday.cli.history import print_status
 
-    print_status(journal, check=check, textfile=metrics_textfile)
+    print_status(journal, check=check, look=look, textfile=metrics_textfile)
 
 
 @click.command()

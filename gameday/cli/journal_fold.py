@@ -11,6 +11,7 @@ from exporters.prometheus_families import Owned, Place
 from gameday import __version__
 from gameday.errors import JournalError
 from gameday.journal import Journal, RunRecord
+from gameday.journal.left import left_on_purpose
 from gameday.journal.sql import SqlJournal
 
 _LATEST = 200
@@ -62,9 +63,11 @@ class JournalFold:
                 self._follow(journal, run, still_open=run.run in left_open)
             else:
                 self._over.add(run.run)
+        left = [_owned(one.run) for one in left_on_purpose(journal, runs)]
         owned = {run.run: _owned(run) for run in [*runs, *wanted]}
         for of in set(owned.values()):
             self._metrics.left_open(of, [step.intended_at for step in steps if owned.get(step.record.run) == of])
+            self._metrics.left_on_purpose(of, left.count(of))
 
     def _follow(self, journal: Journal, run: RunRecord, *, still_open: bool) -> None:
         ended = not run.alive()

@@ -70,7 +70,8 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
     pinned = {use.name: pin(use.part, aws, known) for use in uses_in_order}
     probes = {use.name: pinned[use.name] for use in uses}
     armed = switches(playbook, faults, aws, run)
-    steps = _steps(faults, probes, armed, run, playbook.timing.settle.total_seconds())
+    names = {arn: written for written, arn in reversed(known.items()) if written != arn}
+    steps = _steps(faults, probes, armed, run, names, playbook.timing.settle.total_seconds())
     records = {record.id: record for record, _ in steps}
     kept = {chain for chain, use in enumerate(playbook.faults) if use.keep}
     spec = Spec(
@@ -110,7 +111,12 @@ def _role(identity: str, aws: AWS) -> str:
 
 
 def _steps(
-    faults: tuple[Fault, ...], probes: Mapping[str, Probe], armed: tuple[Switch, ...], run: str, settle: float
+    faults: tuple[Fault, ...],
+    probes: Mapping[str, Probe],
+    armed: tuple[Switch, ...],
+    run: str,
+    names: Mapping[str, str],
+    settle: float,
 ) -> list[tuple[StepRecord, Step]]:
     """Every undo step with its place; a chain is one fault's or one probe's steps, or one switch."""
     chains: list[tuple[str, Part, tuple[Step, ...], str]] = []
@@ -133,6 +139,7 @@ def _steps(
                 order=order,
                 before={},
                 probe=probe,
+                named=names.get(step.resource, ""),
                 settle=settle,
             ),
             step,

@@ -110,6 +110,8 @@ class StepRecord(Record):
     order: int
     before: dict[str, JsonValue]
     probe: str = ""
+    named: str = ""
+    """What the playbook calls the resource: ``alias/payments``."""
     settle: float = 10.0
     """Seconds for which a call without an answer may still land."""
 

@@ -74,6 +74,7 @@ _RADIUS = ("Dependent", "Fate", "Gap", "Latent", "Seen", "Sizes", "Why")
 if TYPE_CHECKING:
     from gameday.sdk._events import (
         SEALED,
+        AbandonmentEnded,
         AnyEvent,
         Event,
         ExpectationBroken,
@@ -138,6 +139,7 @@ __all__ = [
     "STAGES",
     "SWITCHES",
     "UNKNOWN_CAUSES",
+    "AbandonmentEnded",
     "Answer",
     "AnyEvent",
     "Before",

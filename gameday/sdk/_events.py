@@ -316,6 +316,17 @@ class RunAbandoned(Event):
     why: str
 
 
+class AbandonmentEnded(Event):
+    """What was left as it is on purpose is so no more, or somebody knows of it: added after the run's end."""
+
+    kind: Literal["abandonment_ended"] = "abandonment_ended"
+    step: str
+    by: str
+    """Who acknowledged it, or who looked."""
+    why: str
+    """``acknowledged``, with a reason where one was given, or what the resource reads as."""
+
+
 class OthersWatched(Event):
     """Whether other people's changes to the run's resources can be seen from now on, and by what."""
 
@@ -434,6 +445,7 @@ AnyEvent = (
     | RollbackFinished
     | Interruption
     | RunAbandoned
+    | AbandonmentEnded
     | OthersWatched
     | ForeignChange
     | Note

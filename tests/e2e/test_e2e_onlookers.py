@@ -51,8 +51,44 @@ def an_abandoned_run_leaves_the_key_off_and_lets_go(scene: Scene) -> None:
     assert scene.command("rollback", run.id).returncode == 0, "nothing is open: next week's rollback must not enable it"
     assert world.key_state == "Disabled"
     assert "ABANDONED" in scene.command("show", run.id).stdout
+    left = f"left off on purpose: {world.alias} ({world.key}), by ann since "
+    said = scene.command("status", "--check", "--look")
+    assert said.returncode == 4, said
+    assert left in said.stdout
+    assert "a real incident on this key" in said.stdout
+    assert "it is still so: Disabled" in said.stdout
+    assert "nothing is open" not in said.stdout
+    metrics = scene.place / "status.prom"
+    scene.command("status", "--metrics-textfile", str(metrics))
+    assert 'gameday_left_on_purpose{playbook="' in metrics.read_text()
+    assert "} 1.0" in next(line for line in metrics.read_text().splitlines() if line.startswith("gameday_left_on"))
     world.aws.kms.enable_key(KeyId=world.key)
+    said = scene.command("status", "--check")
+    assert said.returncode == 4, "without a look nobody knows that the key was enabled"
+    said = scene.command("status", "--check", "--look")
+    assert said.returncode == 0, said
+    assert "it reads as it was before the run: Enabled" in said.stdout
+    assert "nothing is open" in said.stdout
+    assert scene.command("verify", run.id).returncode == 0
     scene.assert_restored()
+
+
+def an_abandonment_that_somebody_acknowledges_is_told_no_more(scene: Scene) -> None:
+    world = scene.world()
+    run = scene.start(world, gate=scene.gate(open_=True))
+    run.wait("expectation_met", probe="read-clock", phase="fault")
+    assert scene.command("abandon", run.id).returncode == 2, "a reason is needed"
+    assert scene.command("abandon", run.id, "--acknowledge").returncode == 5, "nothing is left yet"
+    asked = scene.command("abandon", run.id, "--reason", "leaked")
+    assert asked.returncode == 0, asked
+    assert f"gameday abandon --acknowledge {run.id}" in asked.stdout
+    scene.ends(run, 4, "abandoned")
+    assert scene.status() == 4
+    assert scene.command("abandon", "--acknowledge", run.id, "--reason", "INC-7").returncode == 0
+    assert scene.status() == 0
+    assert "acknowledged: INC-7" in scene.command("show", run.id).stdout
+    assert scene.command("verify", run.id).returncode == 0
+    world.aws.kms.enable_key(KeyId=world.key)
 
 
 def someone_elses_call_on_the_key_is_said_at_once(scene: Scene) -> None:
@@ -89,6 +125,7 @@ def a_run_whose_hold_is_gone_ends_itself(scene: Scene) -> None:
 STORIES: list[Story] = [
     a_halt_rolls_back_within_a_second_and_refuses_until_it_is_ended,
     an_abandoned_run_leaves_the_key_off_and_lets_go,
+    an_abandonment_that_somebody_acknowledges_is_told_no_more,
     someone_elses_call_on_the_key_is_said_at_once,
     a_run_whose_hold_is_gone_ends_itself,
 ]
