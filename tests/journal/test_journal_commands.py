@@ -88,7 +88,8 @@ def test_a_dead_run_is_abandoned_and_says_what_stays_as_it_is(tmp_path: Path) ->
     assert str(record.story).startswith("Abandoned by ")
     assert chain_is_whole(journal.events("aaaa1111"))
     assert not journal.holds()
-    gameday(tmp_path, "status", "--check", "--journal", str(file))
+    left = gameday(tmp_path, "status", "--check", "--journal", str(file), exit_code=4)
+    assert f"left off on purpose: {KEY}, by " in left.stdout
     again = gameday(tmp_path, "abandon", "aaaa", "--reason", "x", "--journal", str(file), exit_code=5)
     assert "nothing to abandon" in again.stderr
     gameday(tmp_path, "abandon", "aaaa", "--journal", str(file), exit_code=2)
