@@ -21,6 +21,7 @@ from .line import Line
 from .motoworld import ACCOUNT, MotoWorld
 from .s3 import S3
 from .s3doors import S3Doors
+from .s3requests import S3Requests
 from .scheduler import Scheduler
 from .signature import check_header
 from .trails import Trails
@@ -48,7 +49,12 @@ class Lab:
         trails = Trails(self.world)
         self.services: dict[str, list[Service]] = {
             "kms": [Kms(self.world, keys, access)],
-            "s3": [trails, S3Doors(self.world, access), S3(self.world, keys, access)],
+            "s3": [
+                trails,
+                S3Doors(self.world, access),
+                S3Requests(self.world),
+                S3(self.world, keys, access),
+            ],
             "ec2": [Ec2(self.world, ebs)],
             "sts": [Sts(self.world)],
             "iam": [Iam(self.world, access)],

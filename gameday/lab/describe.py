@@ -5,7 +5,7 @@ from __future__ import annotations
 NOT_ENFORCED = (
     ("iam", "conditions on keys that the lab does not fill in, such as aws:ResourceTag: the key counts as absent"),
     ("iam", "permission boundaries, organisation policies, and the constraints of grants"),
-    ("s3", "signatures in headers, and the policy of the bucket to which a trail writes"),
+    ("s3", "signatures of single chunks, and the policy of the bucket to which a trail writes"),
     ("cloudwatch", "alarms are never evaluated: they stay as SetAlarmState left them"),
     ("scheduler", "targets of services other than KMS, S3 and EC2; cron(…); dead-letter queues"),
 )
@@ -23,11 +23,26 @@ def describe() -> list[dict[str, str]]:
     from .kms import Kms
     from .s3 import S3
     from .s3doors import S3Doors
+    from .s3requests import S3Requests
     from .scheduler import Scheduler
     from .trails import Trails
 
     return [
         {"service": found.service, "behaviour": found.behaviour, "standing": found.standing}
-        for hooks in (Kms, KeyMaterial, Access, Sts, Iam, S3, S3Doors, Ec2, Ebs, CloudTrail, Trails, Scheduler)
+        for hooks in (
+            Kms,
+            KeyMaterial,
+            Access,
+            Sts,
+            Iam,
+            S3,
+            S3Doors,
+            S3Requests,
+            Ec2,
+            Ebs,
+            CloudTrail,
+            Trails,
+            Scheduler,
+        )
         for found in hooks.behaviours
     ] + [{"service": service, "behaviour": what, "standing": "not enforced"} for service, what in NOT_ENFORCED]

@@ -114,6 +114,37 @@ class MotoWorld(MotoKeys):
         found = self._get_backend("s3")[ACCOUNT][PARTITION].get_object(bucket, key, version_id=version)
         return cast("S3Object | None", found)
 
+    def set_etag(self, found: S3Object, etag: str) -> None:
+        """Give an object another ETag than the MD5 of its bytes."""
+        cast("Any", found)._etag = etag
+
+    def under_customer_key(self, found: S3Object, md5: str) -> None:
+        """Note that an object is encrypted with a customer's own key, and with none of KMS."""
+        found.encryption = found.kms_key_id = found.bucket_key_enabled = None
+        found.__dict__["lab_customer_key"] = md5
+
+    def customer_key(self, found: S3Object) -> str:
+        """The MD5 of the customer's key that an object is encrypted with, or ""."""
+        return str(found.__dict__.get("lab_customer_key", ""))
+
+    def grants_to_others(self, bucket: str) -> bool:
+        """Whether a bucket's own ACL gives something to anybody but its owner."""
+        from moto.s3.models import OWNER
+
+        found = cast("Any", self.bucket(bucket))
+        grants = found.acl.grants if found is not None and found.acl is not None else []
+        return any(who.uri or who.id != OWNER for grant in grants for who in grant.grantees)
+
+    def public_write(self, bucket: str) -> bool:
+        """Whether a bucket's ACL lets anybody write."""
+        found = cast("Any", self.bucket(bucket))
+        grants = found.acl.grants if found is not None and found.acl is not None else []
+        return any(
+            {"WRITE", "FULL_CONTROL"} & set(grant.permissions) and who.uri.endswith("/AllUsers")
+            for grant in grants
+            for who in grant.grantees
+        )
+
     def put_object(self, bucket: str, key: str, body: bytes) -> None:
         """Write an object as a service does."""
         self._get_backend("s3")[ACCOUNT][PARTITION].put_object(bucket, key, body)

@@ -75,8 +75,8 @@ class S3:
 
     def _write(self, call: Call) -> None:
         bucket = self._world.moto.bucket(call.bucket)
-        if bucket is None:
-            return
+        if bucket is None or call.header(f"{SSE}-customer-algorithm"):
+            return  # with a key of the customer's own S3 does not ask KMS
         rule = (bucket.encryption or AES256)["Rule"]
         default = rule["ApplyServerSideEncryptionByDefault"]
         kind = call.header(SSE) or str(default["SSEAlgorithm"])

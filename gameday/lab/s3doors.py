@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import presign
+from . import postform, presign
 from .access import Access
 from .policy import MalformedError, Request, is_public, judge, parse
 from .s3 import KMS_KINDS
@@ -34,6 +34,7 @@ class S3Doors:
         Behaviour("s3", "ACLs under BucketOwnerEnforced: 400 AccessControlListNotSupported", "recorded"),
         Behaviour("s3", "a missing object: 404 for who may list the bucket, 403 for all others", "documented"),
         Behaviour("s3", "public policy or ACL under Block Public Access: 403 AccessDenied", "documented"),
+        Behaviour("s3", "POST Object: its policy is its signature; then as PutObject; 204, 201 or 303", "recorded"),
         Behaviour("s3", "presigned URLs: expired 403, tampered 403; SigV2 on SSE-KMS 400", "documented"),
     )
 
@@ -47,8 +48,7 @@ class S3Doors:
     def before(self, call: Call) -> Answer | None:
         """Let the caller in, or not; then see whether he may change the doors."""
         bucket = self._world.moto.bucket(call.bucket) if call.bucket else None
-        if call.signed.startswith("query"):
-            presign.check(call, self._world.moto)
+        self._who(call)
         if call.signed:
             refusal = self._access.s3(call, _policy(bucket))
             if refusal is not None and (bucket is not None or call.operation in {"ListBuckets", "CreateBucket"}):
@@ -59,7 +59,7 @@ class S3Doors:
             self._anonymous(call, bucket)
         elif not call.bucket:
             raise AwsError("AccessDenied", "Access Denied", 403)
-        if call.signed in {"query-v2", "header-v2"} and self._needs_sigv4(call):
+        if call.signed in {"query-v2", "header-v2", "post-v2"} and self._needs_sigv4(call):
             raise AwsError("InvalidArgument", SIGV4, 400)
         if call.signed != "header":
             # moto has its own, simpler idea of who is let in; the lab has decided already.
@@ -67,6 +67,13 @@ class S3Doors:
         if bucket is not None:
             self._check_change(call, bucket)
         return None
+
+    def _who(self, call: Call) -> None:
+        """Hold a form or a link to its signature."""
+        if call.operation == "PostObject":
+            postform.carry(call, self._world.moto)
+        if call.signed.startswith("query"):
+            presign.check(call, self._world.moto)
 
     def after(self, call: Call, answer: Answer) -> None:
         """Close the doors of new buckets."""
@@ -117,6 +124,8 @@ class S3Doors:
         if call.operation in {"GetObject", "HeadObject"}:
             acl = getattr(self._object(call), "acl", None)
             return bool(acl is not None and acl.public_read)
+        if call.operation == "PutObject":
+            return self._world.moto.public_write(call.bucket)
         if call.operation in {"ListObjects", "ListObjectsV2", "HeadBucket"}:
             return bool(bucket.acl is not None and bucket.acl.public_read)
         return False
@@ -158,7 +167,7 @@ class S3Doors:
         try:
             statements = parse(text, resource_policy=True)
         except MalformedError as error:
-            raise AwsError("MalformedPolicy", f"Policies must be valid JSON and well formed: {error}", 400) from error
+            raise AwsError("MalformedPolicy", _malformed(error), 400) from error
         home = f"arn:aws:s3:::{call.bucket}"
         for statement in statements:
             if not all(r == home or r.startswith((f"{home}/", f"{home}*")) for r in statement.resources):
@@ -190,3 +199,11 @@ def _on(block: Any, switch: str) -> bool:
 def _grants(call: Call, *, public: bool = False) -> bool:
     headers = [call.header(f"x-amz-grant-{name}") for name in ACL_HEADERS]
     return any("groups/global" in header if public else header for header in headers)
+
+
+def _malformed(error: MalformedError) -> str:
+    if "no JSON" in str(error):
+        return "Policies must be valid JSON and the first byte must be '{'"
+    if "no Statement" in str(error):
+        return "Missing required field Statement"
+    return f"Policies must be valid JSON and well formed: {error}"

@@ -81,11 +81,11 @@ def calculate(call: Call, secret: str, scope: str, stamp: str, names: list[str],
     headers = "".join(f"{name}:{' '.join(_header(call, name).split())}\n" for name in names)
     asked = "\n".join([call.method, _path(call, raw), _query(query), headers, ";".join(names), payload])
     text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(asked.encode()).hexdigest()])
-    return hmac.new(_key(secret, scope), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(scope_key(secret, scope), text.encode(), hashlib.sha256).hexdigest()
 
 
 @functools.lru_cache(maxsize=256)
-def _key(secret: str, scope: str) -> bytes:
+def scope_key(secret: str, scope: str) -> bytes:
     """The key that signs for one day, Region and service."""
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
