@@ -12,7 +12,7 @@ from .access import Access
 from .keymaterial import KeyMaterial
 from .keypolicies import check_policy
 from .keystates import check_dry_run, check_kind, check_state, check_usage, state_refusal
-from .shapes import Key
+from .shapes import Grant, Key
 from .wire import Answer, AwsError, json_answer
 from .world import Behaviour, World
 
@@ -130,6 +130,7 @@ class Kms:
 
     behaviours: tuple[Behaviour, ...] = (
         Behaviour("kms", "crypto and CreateGrant on a disabled key: 400 DisabledException", "documented"),
+        Behaviour("kms", "CreateGrant with the name and parameters of a grant that is there: its id", "documented"),
         Behaviour("kms", "the same pending deletion: 400 KMSInvalidStateException", "documented"),
         Behaviour("kms", "EnableKey, DisableKey pending deletion: KMSInvalidStateException", "documented"),
         Behaviour("kms", "Enable- and DisableKey take a key id or key ARN, never an alias", "documented"),
@@ -200,6 +201,8 @@ class Kms:
         """What moto has no answer to, or None once it can read the key's name."""
         if call.operation == "GetKeyLastUsage":
             return json_answer(self._last_usage(key))
+        if call.operation == "CreateGrant" and (same := _same_grant(call, key)):
+            return json_answer({"GrantId": same.id, "GrantToken": same.token})
         if answer := self._material.answer(call, key):
             return self._noticed(call, key, answer)
         if call.operation in BY_KEY_ONLY:
@@ -332,6 +335,27 @@ def _settle_grants(key: Key, answer: Answer, account: str) -> None:
         told = [{n: v for n, v in grant.items() if v not in (None, "")} for grant in grants]
         data["Grants"] = [{**grant, "KeyId": key.arn, "IssuingAccount": account} for grant in told]
         answer.body = json.dumps(data).encode()
+
+
+def _same_grant(call: Call, key: Key) -> Grant | None:
+    """The grant of that name with the same parameters, which a CreateGrant that comes again does not make twice."""
+    asked = call.params
+    wanted = (
+        asked.get("GranteePrincipal"),
+        asked.get("RetiringPrincipal") or "",
+        sorted(asked.get("Operations") or []),
+        asked.get("Constraints") or {},
+    )
+    for grant in key.grants.values():
+        given = (
+            grant.grantee_principal,
+            grant.retiring_principal or "",
+            sorted(grant.operations),
+            grant.constraints or {},
+        )
+        if asked.get("Name") and grant.name == asked["Name"] and given == wanted:
+            return grant
+    return None
 
 
 def trail_view(call: Call, answer: Answer) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str]:

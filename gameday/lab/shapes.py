@@ -10,7 +10,9 @@ class Grant(Protocol):
 
     id: str
     token: str
+    name: str
     grantee_principal: str
+    retiring_principal: str
     operations: list[str]
     constraints: Any
 
