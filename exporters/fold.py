@@ -95,6 +95,8 @@ class RunView:
     """What was last heard of the second line of defence."""
     radius: dict[str, RadiusView] = field(default_factory=dict)
     """The blast radius of each key that the run takes away."""
+    alive: bool = False
+    """Whether its process is known to be at work; the events alone do not tell a run under way from one that died."""
     finished: RunFinished | None = None
     rollbacks_at_end: int = 0
     """How many rollbacks there had been when the run ended."""

@@ -52,11 +52,12 @@ class PlainLines(Exporter):
     ----------
     stream: where the lines go; once it is gone, nothing is written any more.
     journal: where the journal is, for the summary.
+    alive: whether the run is known to be under way, as it is told from the journal.
     """
 
-    def __init__(self, stream: TextIO, journal: str = "") -> None:
+    def __init__(self, stream: TextIO, journal: str = "", *, alive: bool = False) -> None:
         self._sink, self._journal = Sink(stream), journal
-        self._view = RunView()
+        self._view = RunView(alive=alive)
         self._causes: dict[str, str] = {}
 
     def consume(self, sealed: Sealed) -> None:

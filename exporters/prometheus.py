@@ -89,6 +89,7 @@ class Metrics(Exporter):
     source: which command serves them.
     push: where to push them to, at the same moments as the textfile.
     place: where a watch is at work; of a run, what is known of its target before it is opened.
+    playbook: of a run, which may end before it has said so.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Metrics(Exporter):
         source: Source = "run",
         push: Push | None = None,
         place: Place | None = None,
+        playbook: str = "",
     ) -> None:
         if textfile is not None:
             refuse_textfile(textfile)
@@ -105,12 +107,12 @@ class Metrics(Exporter):
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's one function without annotations
         self.registry = Polite() if source == "watch" else CollectorRegistry()
         self._families, self._textfile, self._push = Families(self.registry, source), textfile, push
-        self._source, self._place = source, place or Place()
+        self._source, self._place, self._playbook = source, place or Place(), playbook
         if version:
-            self._families.gauge("build_info").labels("", *self._place, clean(version)).set(1)
+            self._families.gauge("build_info").labels(*Owned.by(playbook, self._place), clean(version)).set(1)
         self._views: dict[str, RunView] = {}
         self._places: dict[str, Place] = {}
-        self._last = Owned()
+        self._last = Owned.by(playbook, self._place)
         self._probes: dict[tuple[Owned, str, str], ProbeSeries] = {}
         self._servers: list[WSGIServer] = []
         self._fresh = True
@@ -133,7 +135,7 @@ class Metrics(Exporter):
 
     def consume(self, sealed: Sealed) -> None:
         """Take the next event."""
-        view = self._views.setdefault(sealed.run, RunView())
+        view = self._views.setdefault(sealed.run, RunView(run=sealed.run, playbook=self._playbook))
         view.consume(sealed)
         if view.target is not None and Place.of(view.target) != self._place_of(sealed.run):
             self.take_place(sealed.run, Place.of(view.target))
@@ -145,6 +147,14 @@ class Metrics(Exporter):
         self._fresh = True
         if isinstance(sealed.event, PhaseEntered | RunFinished):
             self._hand_on()
+
+    def meet(self, run: str, playbook: str, place: Place | None) -> None:
+        """A journal's run, which may have ended before its events said of which playbook it is, and where."""
+        view = self._views.setdefault(run, RunView(run=run, playbook=playbook))
+        if not view.started:
+            self._places[run] = place or Place()
+        elif place is not None:
+            self.take_place(run, place)
 
     def take_place(self, run: str, place: Place) -> None:
         """A run is at work there; what was counted of it under another place before is counted under this one."""

@@ -38,7 +38,9 @@ def summary(view: RunView, journal: str = "", width: int = 0) -> list[Text]:
 
 
 def _headline(view: RunView, width: int) -> Text:
-    if view.incomplete:
+    if view.alive and view.finished is None:
+        line = Text(" UNDER WAY ", "bold black on cyan")
+    elif view.incomplete:
         line = Text(" ROLLBACK INCOMPLETE ", ALARM)
     elif view.finished is None:
         line = Text(" NOT FINISHED ", "bold black on yellow")
@@ -186,6 +188,8 @@ def _whereabouts(view: RunView, journal: str) -> list[Text]:
 
 def _alarm(view: RunView) -> list[Text]:
     """The last thing on the screen, since the last thing is what is read."""
+    if view.alive and view.finished is None:
+        return _under_way(view)
     if not view.incomplete and not (view.finished is None and view.open_steps):
         return []
     lines = [Text(" STILL CHANGED, or could not be read back ", ALARM)]
@@ -195,6 +199,16 @@ def _alarm(view: RunView) -> list[Text]:
     # Never broken over lines, so that it can be copied.
     finish = Text.assemble(("Finish it with:  ", "bold"), (command, "bold red"), no_wrap=True)
     return [*lines, finish]
+
+
+def _under_way(view: RunView) -> list[Text]:
+    """What a living run has changed is its own to put back."""
+    said = "The run is under way, and puts back what it changes."
+    if view.open_steps:
+        changed = ", ".join(clean(short(step.facts.resource) or step.facts.id) for step in view.open_steps)
+        said = f"The run is under way, and will put back what it has changed: {changed}."
+    stop = Text.assemble(("To put it back now:  ", "bold"), "gameday halt --reason …", no_wrap=True)
+    return [Text(said), stop]
 
 
 def _labelled(label: str, text: str) -> Text:

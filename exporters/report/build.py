@@ -26,9 +26,10 @@ RECORDS = 60
 _KNOWN = {"kind", "account", "region", "endpoint", "caller", "lab_pid"}
 
 
-def build(events: Iterable[Sealed]) -> Report:
+def build(events: Iterable[Sealed], *, alive: bool = False) -> Report:
     """Tell a run from its events alone: a finished one, or the part of it that there is."""
     collected = Collected()
+    collected.view.alive = alive
     for sealed in events:
         collected.consume(sealed)
     return report(collected)
@@ -90,16 +91,19 @@ def _ending(collected: Collected) -> Ending:
     view = collected.view
     finished = view.finished
     verdict = "unfinished" if finished is None else finished.verdict.value
-    is_open = view.incomplete or (finished is None and bool(view.open_steps))
+    under_way = view.alive and finished is None
+    is_open = not under_way and (view.incomplete or (finished is None and bool(view.open_steps)))
     story = finished.story if finished else "The run has not ended, or died without a word."
+    if under_way:
+        verdict, story = "under way", "The run is under way, and puts back what it changes."
     if view.finished_later:
         story += " What it left changed has been put back since."
     return Ending(
-        verdict="rollback incomplete" if view.incomplete else verdict,
+        verdict="rollback incomplete" if view.incomplete and not under_way else verdict,
         exit_code=finished.exit_code if finished else None,
         story=story,
         reasons=finished.reasons if finished else (),
-        incomplete=view.incomplete,
+        incomplete=view.incomplete and not under_way,
         still_changed=tuple(view.still_changed) if is_open else (),
         finish_with=(finished.finish_with if finished else "") or (f"gameday rollback {view.run}" if is_open else ""),
     )

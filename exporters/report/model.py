@@ -25,7 +25,7 @@ class Ending(Part):
     """How the run ended, or that it has not."""
 
     verdict: str
-    """A verdict, ``unfinished``, or ``rollback incomplete``, which outranks them."""
+    """A verdict, ``unfinished``, ``under way``, or ``rollback incomplete``, which outranks them."""
     exit_code: int | None = None
     story: str
     reasons: tuple[str, ...] = ()

@@ -160,9 +160,14 @@ def prune_history(place: str | None, older_than: str) -> None:
 
 def print_run(place: str | None, run: str, *, as_json: bool) -> None:
     """Tell a run again: the same fold over the same events as when it ran."""
-    journal: Journal = open_journal(place)
+    journal = open_journal(place)
+    due = DueTimes(journal.database).of(run)
+    if due is not None and journal.known(run) is None:  # the scheduler gives out the id before the run begins
+        click.echo(f"run {run} never began. {_due_line(due)}")
+        return
     record = journal.run(run)
-    teller = JsonLines(sys.stdout) if as_json else PlainLines(sys.stdout, journal.place)
+    alive = record.alive()
+    teller = JsonLines(sys.stdout) if as_json else PlainLines(sys.stdout, journal.place, alive=alive)
     for sealed in journal.events(record.run):
         teller.consume(sealed)
     teller.close()

@@ -71,10 +71,9 @@ class JournalFold:
 
     def _follow(self, journal: Journal, run: RunRecord, *, still_open: bool) -> None:
         ended = not run.alive()
-        if run.target is not None:
-            self._metrics.take_place(run.run, Place.of(run.target))
         for sealed in journal.events(run.run):
             if sealed.seq > self._seen.get(run.run, -1):
+                self._metrics.meet(run.run, run.playbook, Place.of(run.target) if run.target else None)
                 self._seen[run.run] = sealed.seq
                 self._metrics.consume(sealed)
         if ended and not still_open:

@@ -18,7 +18,7 @@ def write_report(place: str | None, run: str, form: str, output: str | None) -> 
     """Write a run's report, to a file unless ``output`` is ``-``."""
     journal = open_journal(place)
     record = journal.run(run)
-    text = written(build(journal.events(record.run)), form)
+    text = written(build(journal.events(record.run), alive=record.alive()), form)
     if output == "-":
         sys.stdout.write(text)
         return

@@ -71,7 +71,7 @@ def run_playbook(
         open_target=lambda run, started: open_target(choice, run, started),
         exporters=[
             *_tellers(kept.place, as_json),
-            *_metrics(choice, metrics_port, metrics_textfile, metrics_push),
+            *_metrics(loaded.name, choice, metrics_port, metrics_textfile, metrics_push),
             *_report(report),
             *_asked_for_by_environment(),
         ],
@@ -114,7 +114,9 @@ def _tellers(place: str, as_json: bool) -> list[Exporter]:
     return listening
 
 
-def _metrics(choice: TargetChoice, port: int | None, textfile: str | None, gateway: str | None) -> list[Exporter]:
+def _metrics(
+    playbook: str, choice: TargetChoice, port: int | None, textfile: str | None, gateway: str | None
+) -> list[Exporter]:
     if port is None and not textfile and not gateway:
         return []
     from exporters.prometheus import Metrics
@@ -123,7 +125,9 @@ def _metrics(choice: TargetChoice, port: int | None, textfile: str | None, gatew
 
     push = Push(gateway, log.warning) if gateway else None
     place = Place(*choice.where)
-    metrics = Metrics(Path(textfile) if textfile else None, version=__version__, push=push, place=place)
+    metrics = Metrics(
+        Path(textfile) if textfile else None, version=__version__, push=push, place=place, playbook=playbook
+    )
     if port is not None:
         click.echo(f"metrics on http://127.0.0.1:{metrics.serve(port)}/metrics", err=True)
     return [metrics]

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from heapq import merge
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -55,7 +55,7 @@ def run_schedule(
     places = [place if Path(place).is_dir() else str(find(place)) for place in playbooks]
     entries = Entries(places, targets, load)
     if upcoming is not None:
-        _print_next(entries, upcoming)
+        _print_next(entries, upcoming, limit)
         return
     found, wrong = entries.load()
     if not found or wrong:
@@ -94,7 +94,7 @@ def _address(listen: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _print_next(entries: Entries, count: int) -> None:
+def _print_next(entries: Entries, count: int, limit: int) -> None:
     found, wrong = entries.load()
     if wrong:
         raise PlaybookInvalid("\n".join(wrong))
@@ -105,9 +105,29 @@ def _print_next(entries: Entries, count: int) -> None:
     def coming(entry: Entry) -> list[tuple[datetime, Entry]]:
         return [(due, entry) for due in islice(due_after(entry.schedule, now), count)]
 
-    for due, entry in islice(merge(*(coming(e) for e in found.values()), key=lambda one: one[0]), count):
+    every = list(merge(*(coming(e) for e in found.values()), key=lambda one: one[0]))
+    shown = every[:count]
+    for due, entry in shown:
         local = due.astimezone(ZoneInfo(entry.schedule.timezone)).isoformat(timespec="seconds")
         why = why_not(entry.schedule, due, entry.longest)
         later = entry.schedule.jitter
         notes = (f"  (up to {later} later)" if later else "") + (f"  REFUSED: {why}" if why else "")
         click.echo(f"{local}  {utc(due)}  {entry.name}{notes}")
+    until = shown[-1][0] if shown else now
+    for due, together in groupby((one for one in every if one[0] <= until), key=lambda one: one[0]):
+        if warning := _too_many(due, [entry for _, entry in together], limit):
+            click.echo(warning, err=True)
+
+
+def _too_many(due: datetime, together: list[Entry], limit: int) -> str:
+    """What becomes of the game days of one time that are more than may be under way at once; ``""`` for none."""
+    if len(together) <= limit or any(entry.schedule.jitter for entry in together):
+        return ""
+    skipped = sum(entry.schedule.when_busy == "skip" for entry in together)
+    fate = "the others are skipped" if skipped == len(together) else "the others wait, or are skipped or missed"
+    if not skipped:
+        fate = "the others wait, and are missed once their grace is over"
+    return (
+        f"WARNING: {len(together)} game days are due at {utc(due)}, and --limit {limit} runs {limit} at once: {fate}. "
+        f"Give them different times, or start the daemon with --limit {len(together)}."
+    )

@@ -58,7 +58,7 @@ class Launcher:
         words = ["run", str(file), "--target", entry.target, *self.words, *self.journal]
         if self.results is not None:
             words += ["--metrics-textfile", str(self.results / f"{entry.name}.prom")]
-            words += ["--report", str(self.results / f"{run}.html")]
+            words += ["--report", str(self.results)]
         return self._start(words, f"{run}.log", GAMEDAY_RUN_ID=run)
 
     def rollback(self, run: str, within: str) -> subprocess.Popen[bytes]:

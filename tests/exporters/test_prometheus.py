@@ -256,6 +256,18 @@ def test_two_targets_of_one_playbook_share_no_series_in_two_files_and_merge_in_n
         assert value(both, "radius_predicted", target=target, of="dependents") is not None
 
 
+def test_a_run_that_ends_before_it_says_its_name_has_a_playbook_all_the_same() -> None:
+    done = RunFinished(at=1, verdict=Verdict.ABORTED, exit_code=3, story="SIGTERM")
+    last = seal("d1", 0, "2026-03-10T10:00:00+00:00", "", done)
+    ran, followed = Metrics(place=Place(**LAB), playbook="killswitch"), Metrics(source="watch")
+    ran.consume(last)
+    followed.meet("d1", "killswitch", Place(**LAB))
+    followed.consume(last)
+    for metrics in (ran, followed):
+        assert value(metrics, "run_last_verdict", verdict="aborted") == 1
+        assert all(sample.labels["playbook"] == "killswitch" for sample in samples(metrics))
+
+
 def test_a_passing_run() -> None:
     metrics = of(passed())
     assert value(metrics, "probe_success", probe="read-clock", phase="fault") == 0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gameday.journal import Owner
+from gameday.journal.due import DueTimes
 from gameday.journal.sql import SqlJournal
 from gameday.lab import LabProcess
 from gameday.lab import start as start_lab
@@ -73,6 +76,30 @@ def test_what_is_open_and_since_when_is_left_for_the_node_exporter(tmp_path: Pat
     assert [one.name for one in tmp_path.glob("gameday.prom*")] == ["gameday.prom"], "nothing half written is left"
     refused = gameday(tmp_path, *words[:-1], str(tmp_path / "gameday.txt"), exit_code=5)
     assert "must end in .prom" in refused.stderr
+
+
+def test_a_living_run_is_told_as_under_way(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    journal = SqlJournal(str(file))
+    journal.open_run("bbbb2222", "killswitch", Owner.this())
+    journal.take_hold("bbbb2222", Owner.this(), KEY)
+    journal.intend(step("bbbb2222"))
+    told = gameday(tmp_path, "show", "bbbb2222", "--journal", str(file)).stdout
+    assert "UNDER WAY" in told
+    assert "STILL CHANGED" not in told
+    report = gameday(tmp_path, "report", "bbbb2222", "--format", "json", "-o", "-", "--journal", str(file)).stdout
+    assert json.loads(report)["ending"]["verdict"] == "under way"
+
+
+def test_an_id_that_the_scheduler_gave_to_a_run_that_never_began_is_known_to_show(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    times, due = DueTimes(SqlJournal(str(file)).database), datetime(2026, 3, 10, tzinfo=UTC)
+    assert times.claim("nightly@prod#1", due, Owner.this(), "cccc3333")
+    assert times.settle("nightly@prod#1", due, "aborted", "the daemon is told to end")
+    assert "cccc3333" in gameday(tmp_path, "history", "--journal", str(file)).stdout
+    told = gameday(tmp_path, "show", "cccc3333", "--journal", str(file)).stdout
+    assert "run cccc3333 never began" in told
+    assert "aborted, the daemon is told to end" in told
 
 
 def test_a_dead_run_is_abandoned_and_says_what_stays_as_it_is(tmp_path: Path) -> None:

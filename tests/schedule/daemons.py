@@ -54,8 +54,8 @@ class Daemon:
     def reload(self, *names: str) -> None:
         """Read the folder again, and wait until these are watched."""
         self.send(signal.SIGHUP)
-        label = "gameday_schedule_next_due_timestamp_seconds"
-        eventually(lambda: all(f'{label}{{name="{name}"}}' in self.get("/metrics")[1] for name in names), self.said)
+        label = 'gameday_schedule_next_due_timestamp_seconds{account="",name="'
+        eventually(lambda: all(f'{label}{name}"' in self.get("/metrics")[1] for name in names), self.said)
 
     def get(self, path: str) -> tuple[int, str]:
         """What it answers; 0 for nothing."""

@@ -108,6 +108,17 @@ def test_the_targets_schedule_outranks_the_playbooks(tmp_path: Path, lab: LabPro
     assert {line.split()[-1]: line[11:13] for line in told.splitlines()} == {"many@one": "03", "many@two": "04"}
 
 
+def test_more_game_days_at_one_time_than_may_be_under_way_are_warned_of(tmp_path: Path, lab: LabProcess) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}.yaml").write_text(f"target: {name}\nlab: {lab.url}\n")
+    file = World(tmp_path, lab.url, "many").playbook(more='schedule: {cron: "0 5 * * *"}\n')
+    words = ["schedule", str(file), *(w for n in ("one", "two", "three") for w in ("--target", f"{n}.yaml")), "--next"]
+    told = gameday(tmp_path, *words, "1").stderr
+    assert "WARNING: 3 game days are due at" in told
+    assert "start the daemon with --limit 3" in told
+    assert "WARNING" not in gameday(tmp_path, *words, "1", "--limit", "3").stderr
+
+
 def test_of_a_run_that_comes_too_late_nothing_begins(tmp_path: Path, lab: LabProcess, place: str) -> None:
     world, journal = World(tmp_path, lab.url, "late"), SqlJournal(place)
     times, at = DueTimes(journal.database), datetime(2026, 1, 1, tzinfo=UTC)
