@@ -10,6 +10,7 @@ from typing import Any
 
 from . import trouble as troubles
 from .access import Access
+from .behindkey import SERVICES, BehindKey
 from .call import Call, Caller, parse, service_call
 from .cloudtrail import CloudTrail, record_call
 from .ebs import Ebs
@@ -61,6 +62,8 @@ class Lab:
             "cloudtrail": [CloudTrail(self.world), trails],
             "scheduler": [Scheduler(self.world, self.perform)],
         }
+        behind = BehindKey(self.world, keys, access)
+        self.services |= {service: [behind] for service in SERVICES}
         self._last: OrderedDict[tuple[str, str, str, bytes], Answer] = OrderedDict()
 
     def handle(self, environ: dict[str, Any], body: bytes, line: Line) -> Answer | None:

@@ -6,6 +6,10 @@ NOT_ENFORCED = (
     ("iam", "conditions on keys that the lab does not fill in, such as aws:ResourceTag: the key counts as absent"),
     ("iam", "permission boundaries, organisation policies, and the constraints of grants"),
     ("s3", "signatures of single chunks, and the policy of the bucket to which a trail writes"),
+    ("lambda", "a warm function that runs on; event source mappings"),
+    ("sns", "deliveries to SQS and others, which fail in silence when their key is off"),
+    ("firehose", "delivery to its bucket, and Kinesis as its source"),
+    ("efs, fsx, elasticache, redshift, opensearch, msk, eks, backup", "their keys are stored, and never asked"),
     ("cloudwatch", "alarms are never evaluated: they stay as SetAlarmState left them"),
     ("scheduler", "targets of services other than KMS, S3 and EC2; cron(…); dead-letter queues"),
 )
@@ -15,6 +19,7 @@ NOT_ENFORCED = (
 def describe() -> list[dict[str, str]]:
     """Every behaviour with its standing; ``invented`` is what someone with an account should check."""
     from .access import Access
+    from .behindkey import BehindKey
     from .cloudtrail import CloudTrail
     from .ebs import Ebs
     from .ec2 import Ec2
@@ -27,22 +32,12 @@ def describe() -> list[dict[str, str]]:
     from .scheduler import Scheduler
     from .trails import Trails
 
+    hooked = (
+        *(Kms, KeyMaterial, Access, Sts, Iam, S3, S3Doors, S3Requests, Ec2, Ebs),
+        *(CloudTrail, Trails, Scheduler, BehindKey),
+    )
     return [
         {"service": found.service, "behaviour": found.behaviour, "standing": found.standing}
-        for hooks in (
-            Kms,
-            KeyMaterial,
-            Access,
-            Sts,
-            Iam,
-            S3,
-            S3Doors,
-            S3Requests,
-            Ec2,
-            Ebs,
-            CloudTrail,
-            Trails,
-            Scheduler,
-        )
+        for hooks in hooked
         for found in hooks.behaviours
     ] + [{"service": service, "behaviour": what, "standing": "not enforced"} for service, what in NOT_ENFORCED]

@@ -1,4 +1,4 @@
-"""The one place that touches moto: its dispatcher, and the state that the hooks read and set.
+"""The one place that touches moto (with ``motokeys`` and ``motostores``): its dispatcher, and what hooks read and set.
 
 moto's internals move between versions; ``tests/lab/test_moto_contact.py`` says in plain sentences which of
 the things used here is missing. Everything else in the lab speaks to the small protocols of ``shapes.py``.
@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from .call import Call, Caller
 from .motokeys import MotoKeys
+from .motostores import MotoStores
 from .shapes import Bucket, Ec2Backend, Grant, Image, Instance, Key, KmsBackend, S3Object, Volume
 from .wire import Answer, AwsError, error_answer
 
@@ -32,7 +33,7 @@ SETTINGS = {
 log = logging.getLogger("gameday.lab")
 
 
-class MotoWorld(MotoKeys):
+class MotoWorld(MotoKeys, MotoStores):
     """moto, wrapped. Its state is global to the process: one lab a process."""
 
     def __init__(self) -> None:

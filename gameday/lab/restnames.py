@@ -17,7 +17,13 @@ PATHS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("DELETE", rf"/schedule-groups{NAME}", "DeleteScheduleGroup"),
         ("GET", r"/schedule-groups", "ListScheduleGroups"),
     ),
-    "lambda": (("GET", r"/2015-03-31/functions", "ListFunctions"),),
+    "lambda": (
+        ("GET", r"/2015-03-31/functions", "ListFunctions"),
+        ("POST", r"/2015-03-31/functions", "CreateFunction"),
+        ("GET", rf"/2015-03-31/functions{NAME}", "GetFunction"),
+        ("GET", rf"/2015-03-31/functions{NAME}/configuration", "GetFunctionConfiguration"),
+        ("POST", rf"/2015-03-31/functions{NAME}/invocations", "Invoke"),
+    ),
     "elasticfilesystem": (("GET", r"/2015-02-01/file-systems", "DescribeFileSystems"),),
     "s3control": (
         ("PUT", r"/v20180820/configuration/publicAccessBlock", "PutAccountPublicAccessBlock"),

@@ -76,8 +76,11 @@ def error_answer(error: AwsError, protocol: str, method: str, request_id: str) -
 
 
 def _json_error(error: AwsError, _: str) -> Answer:
-    body = json.dumps({"__type": error.code, "message": error.message}).encode()
+    more = {name: value for name, value in error.details.items() if name != "query_error"}
+    body = json.dumps({"__type": error.code, "message": error.message, **more}).encode()
     headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", error.code)]
+    if "query_error" in error.details:  # a JSON service that spoke the query protocol before
+        headers.append(("x-amzn-query-error", f"{error.details['query_error']};Sender"))
     return Answer(error.status, headers, body)
 
 

@@ -13,7 +13,16 @@ USED = {
         "create_backend_app",
     ],
     "moto.core.base_backend": ["BackendDict.reset"],
-    "moto.kms.models": ["Key.add_grant", "Key.retire_grant", "KmsBackend.get_key_id_from_alias"],
+    "moto.kms.models": [
+        "Key.add_grant",
+        "Key.retire_grant",
+        "Key.to_dict",
+        "Key.generate_default_policy",
+        "KmsBackend.get_key_id_from_alias",
+        "KmsBackend.encrypt",
+    ],
+    "moto.awslambda.models": ["LambdaBackend.list_functions"],
+    "moto.ssm.models": ["SimpleSystemManagerBackend.get_parameter"],
     "moto.kms.utils": ["_deserialize_ciphertext_blob"],
     "moto.s3.models": [
         "s3_backends.bucket_accounts",
@@ -47,13 +56,13 @@ for module, names in {used!r}.items():
     try:
         found = importlib.import_module(module)
     except ImportError:
-        print(f"moto no longer has the module {{module}}, which gameday/lab/motoworld.py uses")
+        print(f"moto no longer has the module {{module}}, which gameday/lab uses")
         continue
     for name in names:
         try:
             operator.attrgetter(name)(found)
         except AttributeError:
-            print(f"moto's {{module}} no longer has {{name}}, which gameday/lab/motoworld.py uses")
+            print(f"moto's {{module}} no longer has {{name}}, which gameday/lab uses")
 """
 
 
