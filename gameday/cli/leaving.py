@@ -6,6 +6,7 @@ open, or while that cannot be known.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 
 JOURNAL_ANSWERS_WITHIN = 7.0
 """Seconds for which the journal is asked; longer than it waits for another writer."""
+
+
+_SHORT = {
+    errno.ENOMEM: "memory (ulimit -v)",
+    errno.EMFILE: "file descriptors (ulimit -n)",
+    errno.ENFILE: "file descriptors",
+    errno.EAGAIN: "processes (ulimit -u)",
+    errno.ENOSPC: "disk",
+    errno.EDQUOT: "disk (quota)",
+    errno.EFBIG: "disk (ulimit -f)",
+}
 
 
 class Leave(BaseException):
@@ -100,12 +112,30 @@ def _carried_out(command: Callable[[], object]) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Leave:
         raise
+    except (MemoryError, OSError, ImportError, RuntimeError) as error:
+        if not (lacking := _lacking(error)):
+            return _bug()
+        _say(f"this machine has run out of {lacking}: {error or type(error).__name__}")
+        return ExitCode.REFUSED
     except BaseException:  # noqa: BLE001 - a bug has an exit code of its own, so that no script takes it for a verdict
-        with suppress(Exception):  # no memory is left, perhaps
-            traceback.print_exc()
-            sys.stderr.write("gameday: that is a bug, please report it\n")
-        return ExitCode.BUG
+        return _bug()
     return ExitCode.PASSED
+
+
+def _bug() -> int:
+    with suppress(Exception):  # no memory is left, perhaps
+        traceback.print_exc()
+        sys.stderr.write("gameday: that is a bug, please report it\n")
+    return ExitCode.BUG
+
+
+def _lacking(error: Exception) -> str:
+    """What of the machine's there was not enough of for this command, or ``""`` for a bug."""
+    if isinstance(error, MemoryError) or "failed to map segment" in str(error):  # dlopen's words
+        return "memory (ulimit -v)"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return "threads (ulimit -u)"
+    return _SHORT.get(error.errno or 0, "") if isinstance(error, OSError) else ""
 
 
 def _checked(code: int) -> int:

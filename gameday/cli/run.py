@@ -21,8 +21,11 @@ from gameday.cli.journals import rollback_command, warn_of_open_steps
 from gameday.cli.target_options import journal_of, journal_words, load_for, read_target
 from gameday.engine import runner
 from gameday.engine.job import Job
+from gameday.errors import JournalError
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.rollback.leash import unleash
+from gameday.rollback.receipts import folder as receipts_folder
+from gameday.rollback.reserve import reserve
 from gameday.rollback.watchdog import Errand
 from gameday.sdk import EXPORTERS, Exporter
 from gameday.target import TargetChoice, open_target, reopen
@@ -53,6 +56,7 @@ def run_playbook(
     loaded = load_for(playbook, var, choice)
     place = journal_of(journal, choice) or default_place()
     said = journal_words(journal, choice, target)
+    reserve(*_folders(place))
     run = os.environ.get("GAMEDAY_RUN_ID") or secrets.token_hex(4)  # the scheduler has written its id down already
     again = rollback_command(run, said)
     # Before the journal is opened and any thread is started: neither survives a fork.
@@ -86,6 +90,18 @@ def run_playbook(
     ending.start()
     ending.join(LOG_MAY_TAKE)
     raise leaving.Leave(ended.code)  # whatever still hangs (a probe, a reader that does not read) is left behind
+
+
+def _folders(place: str) -> list[Path]:
+    """Where the undo is written down: the journal's folder where it is a file, and the receipts'."""
+    receipts = receipts_folder()
+    folders = [receipts] if "://" in place else [Path(place).expanduser().absolute().parent, receipts]
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    return folders
 
 
 def _log_from_a_thread() -> QueueListener:

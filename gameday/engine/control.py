@@ -28,6 +28,7 @@ from gameday.rollback.clock import steady
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import StepHands
 from gameday.rollback.keeper import Keeper
+from gameday.rollback.reserve import release
 from gameday.rollback.writer import JournalWriter
 from gameday.sdk import (
     AnyEvent,
@@ -153,6 +154,7 @@ class Control(threading.Thread):
         before = self._state.stage
         self._state, commands = handle(self._state, event)
         if self._state.stage in ROLLING_BACK and before not in ROLLING_BACK:
+            release()
             self._keeper.rolling_back()
         for command in commands:
             if isinstance(command, Finish):
@@ -258,6 +260,7 @@ class Control(threading.Thread):
             equipment.looks.cancel(look.sample)
         open_steps = self._state.open_steps
         self._state = replace(self._state, stage=Stage.ROLLBACK)  # closes the fence
+        release()
         self._keeper.rolling_back()
         state = roll_back(
             tuple(step.undoing(self._clock(), plan.spec.timing) for step in open_steps),

@@ -35,6 +35,7 @@ from gameday.rollback.orders import (
     Prove,
 )
 from gameday.rollback.rescue import Rescue
+from gameday.rollback.reserve import lift_limits, release
 from gameday.rollback.terminal import Terminal
 from gameday.rollback.vigil import MARGIN, SILENCE, Vigil
 
@@ -46,6 +47,8 @@ DIES_WITHIN = 1.0
 """Seconds that a killed runner is waited for; one that the kernel cannot end does not hold up the rollback."""
 IGNORED = ("SIGHUP", "SIGINT", "SIGTERM", "SIGQUIT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2")
 LOOKS_EVERY = 0.25
+TRIES_AGAIN_AFTER = 2.0
+"""Seconds after which it tries again when something it did not foresee ended its rollback."""
 
 
 def main(line: socket.socket, errand: Errand, runner: int) -> NoReturn:
@@ -62,6 +65,7 @@ def main(line: socket.socket, errand: Errand, runner: int) -> NoReturn:
 
 def _detach() -> None:
     """A session of its own: neither the terminal's hang-up nor the end of the runner's process group reaches it."""
+    lift_limits()
     os.setsid()
     for name in IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -104,8 +108,16 @@ class Watchdog:
             self._drain()  # what it said last
         if self._done:
             return
+        release()
         rescue = Rescue(self._errand, self._means, self._vigil, self._terminal)
-        rescue.finish(why)
+        while True:
+            try:
+                rescue.finish(why)
+            except Exception:  # noqa: BLE001 - no memory, no thread, a bug: what is open stays this process's to undo
+                self._terminal.say(f"gameday: the watchdog of run {self._errand.run}: {traceback.format_exc()}")
+                time.sleep(TRIES_AGAIN_AFTER)
+            else:
+                return
 
     def _wait(self) -> str:
         """Until the run is over; returns why the watchdog must step in, unless it is done."""

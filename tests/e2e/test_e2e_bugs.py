@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGABRT, SIGINT
 
 import pytest
 from e2e_run import GAMEDAY, PATIENCE
 from e2e_scene import Scene, variables
 from e2e_stories import Stories, Story
+
+from tests.processes import eventually
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -30,6 +32,26 @@ def broken(run, event):
     return real(run, event)
 
 control.handle = broken
+"""
+ABORT = """
+import os
+from gameday.engine import control
+from gameday.machine.inputs import Injected
+from gameday.rollback import rescue
+real, roll_back, left = control.handle, rescue.roll_back, [1, 2]
+
+def broken(run, event):
+    if isinstance(event, Injected) and not run.steps[event.step].spec.probe:
+        os.abort()
+    return real(run, event)
+
+def short_of_memory(*words, **names):
+    if left:
+        left.pop()
+        raise MemoryError
+    return roll_back(*words, **names)
+
+control.handle, rescue.roll_back = broken, short_of_memory
 """
 SEAL = """
 from gameday.engine import stream
@@ -134,7 +156,17 @@ def a_journal_that_stays_locked_ends_the_run_and_the_key_is_back(scene: Scene) -
     assert scene.status() == 0
 
 
+def a_runner_that_aborts_and_a_watchdog_that_is_short_of_memory_at_first(scene: Scene) -> None:
+    """As where memory runs out: the runner dies by SIGABRT, and the watchdog tries until it has what it needs."""
+    run = scene.start(scene.world(), program=planted(scene, ABORT))
+    assert run.end() == -SIGABRT
+    assert scene.worlds[0].disables() == 1
+    eventually(lambda: scene.worlds[0].key_state == "Enabled", "the key is back")
+    eventually(lambda: scene.status() == 0, "and the journal says so")
+
+
 STORIES: list[Story] = [
+    a_runner_that_aborts_and_a_watchdog_that_is_short_of_memory_at_first,
     a_bug_in_the_driver_after_the_inject,
     a_bug_in_the_stream_of_events_after_the_inject,
     a_bug_while_nobody_reads_what_is_said,
