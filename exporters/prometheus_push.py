@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway
-from prometheus_client.exposition import basic_auth_handler, default_handler
+from prometheus_client.exposition import default_handler
 
 from exporters.prometheus_families import Owned
 from gameday.errors import Refused
 
+Handler = Callable[[str, str, float | None, list[tuple[str, str]], bytes], Callable[[], None]]
 _SECONDS = 1.5
 """How long a push may take; the run's exporters have two seconds to end."""
 
@@ -23,9 +25,10 @@ class Push:
     ----------
     url: of the gateway, with the name and the password of basic authentication where it asks for them.
     failed: told of the first push that does not get through, in one sentence without the password.
+    send: what a push is sent with, in prometheus_client's terms (a ``handler``); its own, unless it is said.
     """
 
-    def __init__(self, url: str, failed: Callable[[str], None]) -> None:
+    def __init__(self, url: str, failed: Callable[[str], None], send: Handler = default_handler) -> None:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -37,7 +40,7 @@ class Push:
         where += f":{port}" if port else ""
         self._where = urlunsplit((parts.scheme, where, parts.path, "", ""))
         self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
-        self._failed = failed
+        self._failed, self._send = failed, send
         self._said = False
 
     def push(self, registry: CollectorRegistry, of: Owned) -> None:
@@ -65,8 +68,9 @@ class Push:
         self, url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
     ) -> Callable[[], None]:
         if self._user:
-            return basic_auth_handler(url, method, timeout, headers, data, self._user, self._password)
-        return default_handler(url, method, timeout, headers, data)
+            known = b64encode(f"{self._user}:{self._password}".encode()).decode()
+            headers = [*headers, ("Authorization", f"Basic {known}")]
+        return self._send(url, method, timeout, headers, data)
 
     def _say(self, why: object) -> None:
         if not self._said:

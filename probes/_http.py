@@ -9,6 +9,7 @@ from typing import Annotated
 import urllib3
 from pydantic import AfterValidator
 
+from gameday.sdk import AWS
 from gameday.urls import is_web_address, shown
 
 _CHUNK = 16384
@@ -30,26 +31,21 @@ def _web_address(url: str) -> str:
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
-def get(url: str, seconds: float, enough: Callable[[int, bytes], bool]) -> tuple[int, bytes]:
+def get(aws: AWS, url: str, seconds: float, enough: Callable[[int, bytes], bool]) -> tuple[int, bytes]:
     """The status and the first MiB of the body, read until there is enough; raises OSError or urllib3's HTTPError.
 
-    No redirects, no retries, no proxies of the environment. The text of an error may hold the address with its query:
-    say its kind only. urllib3's limit is for each read, so an answer that trickles is timed here.
+    No redirects, no retries; this host's proxies and certificates. The text of an error may hold the address with its
+    query: say its kind only. urllib3's limit is for each read, so an answer that trickles is timed here.
     """
     until = time.monotonic() + seconds
-    limit = urllib3.Timeout(total=max(0.001, seconds))
-    with urllib3.PoolManager(timeout=limit, retries=False) as pool:
-        answer = pool.request("GET", url, redirect=False, preload_content=False)
-        try:
-            body = b""
-            if enough(answer.status, body):
-                return answer.status, body
-            for chunk in answer.stream(_CHUNK):
-                body += chunk
-                if enough(answer.status, body) or len(body) >= MOST:
-                    break
-                if time.monotonic() > until:
-                    raise urllib3.exceptions.TimeoutError
+    with aws.web(url, urllib3.Timeout(total=max(0.001, seconds))) as answer:
+        body = b""
+        if enough(answer.status, body):
             return answer.status, body
-        finally:
-            answer.close()
+        for chunk in answer.stream(_CHUNK, decode_content=True):
+            body += chunk
+            if enough(answer.status, body) or len(body) >= MOST:
+                break
+            if time.monotonic() > until:
+                raise urllib3.exceptions.TimeoutError
+        return answer.status, body

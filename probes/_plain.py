@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import time
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 from xml.etree import ElementTree
+
+import urllib3
 
 from gameday.sdk import AWS, Cause, Observation, classify
 
@@ -25,15 +25,11 @@ class _Said:
 
 
 def get(aws: AWS, url: str, max_bytes: int) -> Observation:
-    """GET an address of S3's, and read its answer as ``aws.answering()`` would.
-
-    With ``http.client``, since urllib3 and botocore write the addresses that they ask for into their logs. So the
-    proxies and the certificate bundle of boto3's configuration are not used.
-    """
+    """GET an address of S3's by the proxies and certificates of boto3, and read its answer as ``aws.answering()``."""
     asked = time.monotonic()
     try:
-        said = _ask(url, max_bytes, f"gameday/{aws.run}", asked + _LONGEST)
-    except (http.client.HTTPException, OSError) as error:
+        said = _ask(aws, url, max_bytes, asked + _LONGEST)
+    except (urllib3.exceptions.HTTPError, OSError) as error:
         # The text of the error may hold the address: only its kind is said.
         observation = Observation(cause=Cause.UNREACHABLE, detail=f"{type(error).__name__}: no whole answer")
     else:
@@ -41,24 +37,16 @@ def get(aws: AWS, url: str, max_bytes: int) -> Observation:
     return observation.model_copy(update={"latency": time.monotonic() - asked})
 
 
-def _ask(url: str, max_bytes: int, agent: str, until: float) -> _Said:
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=5.0)
-    try:
-        connection.request("GET", f"{parts.path}?{parts.query}", headers={"User-Agent": agent, "Accept": "*/*"})
-        answer = connection.getresponse()
+def _ask(aws: AWS, url: str, max_bytes: int, until: float) -> _Said:
+    headers = {"User-Agent": f"gameday/{aws.run}", "Accept": "*/*"}
+    with aws.web(url, urllib3.Timeout(connect=5.0, read=5.0), headers=headers, as_aws=True) as answer:
         kept, read = b"", 0
         while read < max_bytes and (chunk := answer.read(min(_CHUNK, max_bytes - read))):
             read += len(chunk)
             kept = kept or chunk
             if time.monotonic() > until:
                 raise TimeoutError
-        if read < max_bytes and answer.length:  # http.client reads by size without a word about what is missing
-            raise http.client.IncompleteRead(b"", answer.length)
         return _Said(answer.status, answer.headers.get("x-amz-request-id", ""), kept[:_ERROR_BYTES], read)
-    finally:
-        connection.close()
 
 
 def _understood(said: _Said) -> Observation:

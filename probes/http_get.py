@@ -17,8 +17,8 @@ class HttpGet(Probe):
     """GET a web address; for guards on what must stay up.
 
     ``unhealthy`` is all that is not the status and text asked for: no connection and no answer in time are what the
-    thing watched does, not a failing of the watch. Redirects are not followed, and the environment's proxies are not
-    used.
+    thing watched does, not a failing of the watch. Redirects are not followed. The
+    proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY and the certificates of AWS_CA_BUNDLE are used, as by boto3.
     """
 
     uses: ClassVar[str] = "http.get"
@@ -33,7 +33,7 @@ class HttpGet(Probe):
         """Look once, for at most ``timeout`` altogether."""
         asked = time.monotonic()
         try:
-            code, detail = self._ask()
+            code, detail = self._ask(aws)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             code, detail = type(error).__name__, f"{bare(self.url)} gave no answer in time, or none at all"
         return Observation(
@@ -43,10 +43,10 @@ class HttpGet(Probe):
             latency=time.monotonic() - asked,
         )
 
-    def _ask(self) -> tuple[str, str]:
+    def _ask(self, aws: AWS) -> tuple[str, str]:
         """The code of what is wrong, or ``""``, and a sentence."""
         text = self.contains.encode()
-        status, body = get(self.url, self.timeout.total_seconds(), lambda came, so_far: self._decided(came, so_far))
+        status, body = get(aws, self.url, self.timeout.total_seconds(), self._decided)
         if status != self.status:
             return str(status), f"{bare(self.url)} answered {status}, not {self.status}"
         if text not in body:

@@ -20,8 +20,8 @@ class PrometheusQuery(Probe):
 
     ``ok`` is when every series of the answer lies above and below what is given. No series is ``unhealthy``: what does
     not report may be what is down (say ``… or vector(0)`` in the query where nothing means zero). So is a server that
-    does not answer. A query that Prometheus does not understand is ``invalid``. The server is asked as it is, without
-    credentials.
+    does not answer. A query that Prometheus does not understand is ``invalid``. The server is asked without
+    credentials, through the same proxies and with the same certificates as ``http.get``.
     """
 
     uses: ClassVar[str] = "prometheus.query"
@@ -48,7 +48,7 @@ class PrometheusQuery(Probe):
         address = f"{self.url.rstrip('/')}/api/v1/query"
         try:
             whole = f"{address}?{urlencode({'query': self.query})}"
-            status, body = get(whole, self.timeout.total_seconds(), lambda _, so_far: len(so_far) >= MOST)
+            status, body = get(aws, whole, self.timeout.total_seconds(), lambda _, so_far: len(so_far) >= MOST)
             seen = self._judge(status, body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             detail = f"{bare(address)} gave no answer in time, or none at all"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from gameday.sdk import REHEARSAL, Answer
 
 if TYPE_CHECKING:
     import boto3
+    import urllib3
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.config import Config
     from types_boto3_athena import AthenaClient
@@ -290,6 +291,21 @@ class Session:
             raise TargetError("no credentials were found: sign in, or name a --profile")
         frozen = found.get_frozen_credentials()
         return frozen.access_key or "", frozen.secret_key or "", frozen.token or ""
+
+    def web(
+        self, url: str, timeout: urllib3.Timeout, *, headers: Mapping[str, str] | None = None, as_aws: bool = False
+    ) -> AbstractContextManager[urllib3.BaseHTTPResponse]:
+        """GET a web address with this host's proxies and certificates; see the sdk."""
+        from gameday.aws import outward
+
+        if not as_aws:
+            bundle = outward.bundle_of_host(None if self._keys else self._profile)
+            return outward.asked(url, timeout=timeout, headers=headers, bundle=bundle)
+        internals: Any = self.boto._session
+        bundle = outward.bundle_of(internals)
+        return outward.asked(
+            url, timeout=timeout, headers=headers, bundle=bundle, only_bundle=True, proxies=not self._keys
+        )
 
     def answering(self) -> AbstractContextManager[Answer]:
         """Catch what AWS answers inside the block, errors and silence alike, and classify it."""

@@ -139,7 +139,11 @@ def _metrics(
     from exporters.prometheus_families import Place
     from exporters.prometheus_push import Push
 
-    push = Push(gateway, log.warning) if gateway else None
+    push = None
+    if gateway:
+        from gameday.aws import outward
+
+        push = Push(gateway, log.warning, outward.gateway(choice.profile or None))
     place = Place(*choice.where)
     metrics = Metrics(
         Path(textfile) if textfile else None, version=__version__, push=push, place=place, playbook=playbook

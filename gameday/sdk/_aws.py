@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 from gameday.sdk._observation import Cause, Observation
 
 if TYPE_CHECKING:
+    import urllib3
     from types_boto3_athena import AthenaClient
     from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_cloudtrail import CloudTrailClient
@@ -142,6 +144,17 @@ class AWS(Protocol):
         """Read an object of S3 (GetObject) and its body, up to ``most`` bytes, and say how many came.
 
         Its errors are those of boto3's ``get_object``; for inside ``with aws.answering()``.
+        """
+
+    def web(
+        self, url: str, timeout: urllib3.Timeout, *, headers: Mapping[str, str] | None = None, as_aws: bool = False
+    ) -> AbstractContextManager[urllib3.BaseHTTPResponse]:
+        """GET a web address that is no call of boto3's; without retries and redirects, and the body not read yet.
+
+        HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide the way, and AWS_CA_BUNDLE, the profile's ``ca_bundle`` or
+        REQUESTS_CA_BUNDLE is trusted besides the system's certificates. ``as_aws`` is for an address of AWS's: as for
+        boto3, a bundle is then trusted alone, and the lab is reached without proxies. Raises urllib3's HTTPError or
+        OSError, whose text may hold the address: say its kind only.
         """
 
     def answering(self) -> AbstractContextManager[Answer]:

@@ -57,9 +57,12 @@ def test_nobody_there(nobody: str) -> None:
     assert "secret" not in seen.detail
 
 
-def test_no_proxy_of_the_environment_is_asked(rude: Rude, nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", nobody)
+def test_the_environments_proxy_is_asked_unless_no_proxy_says_otherwise(
+    rude: Rude, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", nobody)
+    assert HttpGet(url=rude.url).observe(AWS).code == "ProxyError"
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert HttpGet(url=rude.url).observe(AWS).cause is Cause.OK
 
 
