@@ -145,6 +145,7 @@ class Kms:
         Behaviour("kms", "DryRun of crypto and grants: DryRunOperationException after all checks", "recorded"),
         Behaviour("kms", "a key of another usage: InvalidKeyUsageException", "recorded"),
         Behaviour("kms", "others notice a change after kms_propagation, DescribeKey at once", "documented"),
+        Behaviour("kms", "a policy may name role/voclabs, the people of the lab, though nobody made it", "invented"),
         Behaviour("kms", "GetKeyLastUsage: the last successful cryptographic call, at once", "invented"),
         Behaviour("kms", "propagation is one fixed delay for all services and principals", "invented"),
         Behaviour("kms", "CancelKeyDeletion on a key that is not pending: message text", "inferred"),
