@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from datetime import datetime
 from typing import TextIO
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from gameday.sdk import HARMLESS as HARMLESS
 from gameday.sdk import ForeignChange, Interval
-
-HARMLESS = "\N{REPLACEMENT CHARACTER}"
-# Cc holds the escape sequences; Cf the marks that reverse or hide text; Zl and Zp break lines; Cs cannot be encoded.
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-
-
-def clean(text: str) -> str:
-    """One line that a terminal shows as text: what came from AWS must not move the cursor or reorder a line."""
-    if text.isascii() and text.isprintable():
-        return text
-    spaced = " ".join(text.split()) if any(sign in text for sign in "\n\r\t") else text
-    return "".join(HARMLESS if unicodedata.category(sign) in _UNSAFE else sign for sign in spaced)
+from gameday.sdk import clean as clean
 
 
 def fit(text: str, width: int) -> str:

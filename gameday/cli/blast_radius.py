@@ -31,6 +31,7 @@ from gameday.blastradius import (
     is_alias,
 )
 from gameday.cli.blast_radius_draw import DRAWN
+from gameday.cli.say import say
 from gameday.errors import Refused
 from gameday.sdk import parse_duration
 
@@ -213,7 +214,7 @@ def _athena(asked: Asked, session: Session) -> Engine:
         session.client("athena"),
         table,
         create,
-        say=lambda sentence: click.echo(sentence, err=True),
+        say=lambda sentence: say(sentence, err=True),
         size=(lambda seen: sum(found.size for found in logs.list(seen))) if logs else None,
     )
 

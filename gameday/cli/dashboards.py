@@ -7,8 +7,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import click
-
+from gameday.cli.say import say
 from gameday.errors import Refused
 
 
@@ -25,9 +24,9 @@ def write_dashboards(output: Path, *, force: bool) -> None:
             path.write_bytes(text)
     except OSError as error:
         raise Refused(f"{error.filename} cannot be written: {error.strerror}") from error
-    click.echo(f"{len(files)} files in {output}")
-    click.echo(f"start Prometheus and Grafana with: docker compose --project-directory {output} up")
-    click.echo("and what they show with:           gameday watch PLAYBOOK... and gameday run --metrics-port 9718")
+    say(f"{len(files)} files in {output}")
+    say(f"start Prometheus and Grafana with: docker compose --project-directory {output} up")
+    say("and what they show with:           gameday watch PLAYBOOK... and gameday run --metrics-port 9718")
 
 
 def _differs(path: Path, text: bytes) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 
-import click
-
 from gameday.cli.journals import open_journal, rollback_command, somebody
 from gameday.cli.leaving import about
 from gameday.cli.options import seconds_option
 from gameday.cli.rollback import roll_back_runs
+from gameday.cli.say import say
 from gameday.errors import Refused, RollbackIncomplete
 from gameday.journal import Journal, RunRecord, StepState
 from gameday.journal.left import left_on_purpose
@@ -26,26 +25,26 @@ def halt_all(place: str | None, reason: str) -> None:
     """Halt, and say what still runs; the halt itself is in force once it is written."""
     journal = SqlJournal(place or default_place())
     halt = journal.halt(somebody(), reason or "no reason given")
-    click.echo(f"game days are {halt} (journal {journal.place})")
+    say(f"game days are {halt} (journal {journal.place})")
     deadline = time.monotonic() + A_PULSE
     running = _running(journal)
     for run in running:
-        click.echo(f"run {run.run} ({run.playbook}, {run.owner}) is told to roll back")
+        say(f"run {run.run} ({run.playbook}, {run.owner}) is told to roll back")
     while running and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY)
         ended = {run.run for run in running} - {run.run for run in _running(journal)}
         for name in sorted(ended):
-            click.echo(f"run {name} has ended")
+            say(f"run {name} has ended")
         running = [run for run in running if run.run not in ended]
     for run in running:
-        click.echo(f"run {run.run} has not ended yet; see gameday status")
+        say(f"run {run.run} has not ended yet; see gameday status")
 
 
 def resume_all(place: str | None) -> None:
     """End the halt."""
     journal = open_journal(place)
     ended = journal.resume(somebody())
-    click.echo(f"resumed; game days were {ended}" if ended else "game days were not halted")
+    say(f"resumed; game days were {ended}" if ended else "game days were not halted")
 
 
 def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
@@ -68,9 +67,9 @@ def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
         )
     for step in journal.steps(record.run):
         if step.closed == "abandoned":
-            click.echo(f"left as it is: {step.record.resource} ({step.record.uses}); found before: {_before(step)}")
-    click.echo(f"run {record.run} is abandoned: {asked.reason} ({asked.by})")
-    click.echo(f"gameday status says so until you end it: {how_to_end(record.run)}")
+            say(f"left as it is: {step.record.resource} ({step.record.uses}); found before: {_before(step)}")
+    say(f"run {record.run} is abandoned: {asked.reason} ({asked.by})")
+    say(f"gameday status says so until you end it: {how_to_end(record.run)}")
 
 
 def how_to_end(run: str) -> str:
@@ -88,7 +87,7 @@ def acknowledge_run(place: str | None, run: str, reason: str) -> None:
     why = f"acknowledged: {reason}" if reason else "acknowledged"
     for one in left:
         journal.append(record.run, AbandonmentEnded(step=one.step.id, by=somebody(), why=why))
-        click.echo(f"acknowledged: {one}")
+        say(f"acknowledged: {one}")
 
 
 def _before(step: StepState) -> str:
@@ -96,7 +95,7 @@ def _before(step: StepState) -> str:
 
 
 def _wait(journal: Journal, record: RunRecord, seconds: float) -> None:
-    click.echo(f"run {record.run} ({record.owner}) is asked to leave everything as it is")
+    say(f"run {record.run} ({record.owner}) is asked to leave everything as it is")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not journal.run(record.run).alive() or not journal.steps(record.run, only_open=True):

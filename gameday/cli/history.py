@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday.cli.halt import how_to_end
 from gameday.cli.journals import open_journal, place_of, rollback_command, warn_of_open_steps
 from gameday.cli.options import seconds_option
+from gameday.cli.say import say
 from gameday.errors import ExitCode, JournalError
 from gameday.journal import DueRecord, Journal, Owner, RunRecord
 from gameday.journal.due import DueTimes
@@ -47,26 +46,26 @@ def _tell_status(place: str | None, *, look: bool) -> int:
     not_taken = False
     for said in merge(journal):
         not_taken = not_taken or said.startswith(IGNORED)
-        click.echo(f"note  {said}")
+        say(f"note  {said}")
     open_ = journal.steps(only_open=True)
     if halt := journal.halted():
-        click.echo(f"game days are {halt}")
+        say(f"game days are {halt}")
     for run in (run for run in journal.runs(1000) if run.finished_at is None):
         state = "running" if run.alive() else "DIED"
-        click.echo(f"run {run.run}  {run.playbook}  {state}  since {run.started_at[:19]}Z  {run.owner}")
+        say(f"run {run.run}  {run.playbook}  {state}  since {run.started_at[:19]}Z  {run.owner}")
     for hold in journal.holds():
-        click.echo(f"held  {hold.resource}  by run {hold.run}")
+        say(f"held  {hold.resource}  by run {hold.run}")
     for step in open_:
-        click.echo(f"OPEN  {step.record.uses} on {step.record.resource}: {step.state} at {step.intended_at[:19]}Z")
+        say(f"OPEN  {step.record.uses} on {step.record.resource}: {step.state} at {step.intended_at[:19]}Z")
     _tell_how_to_mend(journal, list(dict.fromkeys(step.record.run for step in open_)), place)
     for said in journal.unreadable.values():
-        click.echo(f"UNREADABLE  {said}")
+        say(f"UNREADABLE  {said}")
     doubtful = not_taken or bool(journal.unreadable)
     left = _tell_left(journal, look=look)
     if not open_:
         nothing = "no undo step" if left else "nothing"
         read = f"of what could be read, {nothing}" if doubtful else nothing
-        click.echo(f"{read} is open (journal {journal.place})")
+        say(f"{read} is open (journal {journal.place})")
     if open_ or doubtful:
         return ExitCode.INCOMPLETE
     return ExitCode.INCONCLUSIVE if left else ExitCode.PASSED
@@ -79,11 +78,11 @@ def _tell_left(journal: Journal, *, look: bool) -> bool:
         seen = _look_at(journal, one) if look else None
         now = "" if seen is None else f"; {seen.words}"
         if seen is not None and seen.over:
-            click.echo(f"over  {one}{now}")
+            say(f"over  {one}{now}")
             continue
         still = True
-        click.echo(f"LEFT  {one} (run {one.run.run}){now}")
-        click.echo(f"      to end this: {how_to_end(one.run.run)}")
+        say(f"LEFT  {one} (run {one.run.run}){now}")
+        say(f"      to end this: {how_to_end(one.run.run)}")
     return still
 
 
@@ -99,13 +98,13 @@ def _tell_how_to_mend(journal: Journal, runs: list[str], place: str | None) -> N
         try:
             record = journal.run(run_id)
         except JournalError as error:  # its row is gone, or cannot be read
-            click.echo(f"      run {run_id}: {error}")
+            say(f"      run {run_id}: {error}")
             continue
         if record.alive():
             continue
         if watchdog := _watchdog(journal, record):
-            click.echo(f"      the watchdog of run {run_id} ({watchdog}) is putting it back")
-        click.echo(f"      put it back with: {rollback_command(run_id, place)}")
+            say(f"      the watchdog of run {run_id} ({watchdog}) is putting it back")
+        say(f"      put it back with: {rollback_command(run_id, place)}")
 
 
 def _watchdog(journal: Journal, run: RunRecord) -> Owner | None:
@@ -129,9 +128,9 @@ def print_history(place: str | None, limit: int) -> None:
     lines = [(run.started_at, _run_line(run, said.get(run.run, ""))) for run in runs]
     lines += [(due.due_at, _due_line(due)) for due in settled if due.run not in said]
     if not lines:
-        click.echo(f"no runs yet (journal {journal.place})")
+        say(f"no runs yet (journal {journal.place})")
     for _, line in sorted(lines, reverse=True)[:limit]:
-        click.echo(line)
+        say(line)
 
 
 def _run_line(run: RunRecord, why: str) -> str:
@@ -153,9 +152,7 @@ def prune_history(place: str | None, older_than: str) -> None:
     warn_of_open_steps(journal, place)
     seconds = seconds_option(older_than, "--prune")
     gone = journal.prune(seconds)
-    click.echo(
-        f"pruned {gone} run{'' if gone == 1 else 's'} that ended more than {older_than} ago (journal {journal.place})"
-    )
+    say(f"pruned {gone} run{'' if gone == 1 else 's'} that ended more than {older_than} ago (journal {journal.place})")
 
 
 def print_run(place: str | None, run: str, *, as_json: bool) -> None:
@@ -163,7 +160,7 @@ def print_run(place: str | None, run: str, *, as_json: bool) -> None:
     journal = open_journal(place)
     due = DueTimes(journal.database).of(run)
     if due is not None and journal.known(run) is None:  # the scheduler gives out the id before the run begins
-        click.echo(f"run {run} never began. {_due_line(due)}")
+        say(f"run {run} never began. {_due_line(due)}")
         return
     record = journal.run(run)
     alive = record.alive()

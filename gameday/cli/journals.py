@@ -8,9 +8,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-import click
-
 from gameday.cli.leaving import touched
+from gameday.cli.say import say
 from gameday.errors import JournalError
 from gameday.journal.sql import SqlJournal, default_place
 
@@ -57,7 +56,7 @@ def warn_of_open_steps(journal: SqlJournal, place: str | None) -> None:
                 continue
         steps = "an undo step" if count == 1 else f"{count} undo steps"
         again = rollback_command(run, place)
-        click.echo(f"gameday: WARNING: run {run} has ended and left {steps} open; put it back with: {again}", err=True)
+        say(f"gameday: WARNING: run {run} has ended and left {steps} open; put it back with: {again}", err=True)
 
 
 def somebody() -> str:

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -100,13 +101,16 @@ def _carried_out(command: Callable[[], object]) -> int:
     try:
         command()
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(file=shown)
+        sys.stderr.write(_harmless(shown.getvalue()))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("gameday: interrupted\n")
         return ExitCode.ABORTED
     except GamedayError as error:
-        sys.stderr.write(f"{error}\n" if error.exit_code == ExitCode.INVALID else f"gameday: {error}\n")
+        said = _harmless(str(error))
+        sys.stderr.write(f"{said}\n" if error.exit_code == ExitCode.INVALID else f"gameday: {said}\n")
         return error.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -158,7 +162,14 @@ def _checked(code: int) -> int:
 
 def _say(text: str) -> None:
     with suppress(Exception):  # the exit code says it too
-        sys.stderr.write(f"gameday: {text}\n")
+        sys.stderr.write(f"gameday: {_harmless(text)}\n")
+
+
+def _harmless(text: str) -> str:
+    """Lines for a terminal: an error's words come from AWS, the journal, or whoever wrote the file."""
+    from gameday.sdk import clean_lines
+
+    return clean_lines(text)
 
 
 def _asked(journal: SqlJournal) -> list[str]:

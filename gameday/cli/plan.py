@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 
-import click
-
 from gameday.cli.journals import warn_of_open_steps
+from gameday.cli.say import say
 from gameday.cli.target_options import journal_of, journal_words, playbook_on_target
 from gameday.engine.iam import policies
 from gameday.engine.plan import Plan, make_plan
@@ -37,7 +36,7 @@ def print_policies(playbook: str, var: tuple[str, ...], journal: str | None, **t
 
     def work(loaded: Playbook, opened: Target, _journal: Journal) -> None:
         plan = make_plan(loaded, opened.session, opened.facts, opened.session.run, "")
-        click.echo(json.dumps(policies(loaded, plan, opened.session, opened.facts.caller), indent=2))
+        say(json.dumps(policies(loaded, plan, opened.session, opened.facts.caller), indent=2))
 
     _with_target(playbook, var, journal, target, work)
 
@@ -48,7 +47,7 @@ def drill_playbook(playbook: str, var: tuple[str, ...], journal: str | None, **t
     def work(loaded: Playbook, opened: Target, kept: Journal) -> None:
         plan = prepare(loaded, replace(opened, stages=False), journal=kept, finish_with="", emit=_print_check)
         _rehearse(plan, opened, kept)
-        click.echo(f"{loaded.name}: ready to run; nothing was changed")
+        say(f"{loaded.name}: ready to run; nothing was changed")
 
     _with_target(playbook, var, journal, target, work)
 
@@ -71,7 +70,7 @@ def _rehearse(plan: Plan, target: Target, journal: Journal) -> None:
             for name, aws in who.items():
                 if why := rehearse(id_, step, aws)[0]:
                     raise Refused(f"as {name}: {why}")
-                click.echo(f"ok  undo {id_} as {name}: {', '.join(step.calls.undo)}")
+                say(f"ok  undo {id_} as {name}: {', '.join(step.calls.undo)}")
 
 
 def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, target: Options, work: Work) -> None:
@@ -84,33 +83,33 @@ def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, targe
 
 def _print_check(event: AnyEvent) -> None:
     if isinstance(event, PreflightChecked):
-        click.echo(f"{'ok ' if event.ok else 'NO '} {event.check}: {event.detail}")
+        say(f"{'ok ' if event.ok else 'NO '} {event.check}: {event.detail}")
 
 
 def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
     aws = target.session
-    click.echo(f"{playbook.name}: {playbook.description}")
-    click.echo(f"target  {target.facts.kind} {aws.account}/{aws.region} as {target.facts.caller}")
+    say(f"{playbook.name}: {playbook.description}")
+    say(f"target  {target.facts.kind} {aws.account}/{aws.region} as {target.facts.caller}")
     for use in playbook.stage:
         missing = use.part.check(aws)
-        click.echo(f"stage   {use.uses}: {missing or 'there and fit'}")
+        say(f"stage   {use.uses}: {missing or 'there and fit'}")
     plan = make_plan(playbook, aws, target.facts, aws.run, "")
     for name, said in plan.samples.items():
-        click.echo(f"sample  {name}: {said}")
+        say(f"sample  {name}: {said}")
     _print_changes(plan)
     _print_switches(plan)
     _print_looks(plan)
     limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
-    click.echo(f"limits  {limits}")
+    say(f"limits  {limits}")
     refused, shown = foreseeable(playbook, plan, target, journal)
     for said in shown:
-        click.echo(f"check   {said}")
+        say(f"check   {said}")
     why = [*refused, *_print_radius(playbook, plan, target)]
     for reason in why:
-        click.echo(f"REFUSED {reason}")
+        say(f"REFUSED {reason}")
     if why:
         raise Refused(f"preflight would refuse this run for {len(why)} reason{'s' if len(why) > 1 else ''}")
-    click.echo("ready   preflight found nothing that it would refuse; gameday drill proves the undo too")
+    say("ready   preflight found nothing that it would refuse; gameday drill proves the undo too")
 
 
 def _print_radius(playbook: Playbook, plan: Plan, target: Target) -> list[str]:
@@ -121,7 +120,7 @@ def _print_radius(playbook: Playbook, plan: Plan, target: Target) -> list[str]:
 
     found = foreseen(playbook, plan, target)
     for key, words, _ in found:
-        click.echo(f"radius  {key}: {words}")
+        say(f"radius  {key}: {words}")
     return [f"the blast radius of {key} is not what the playbook allows: {why}" for key, _, why in found if why]
 
 
@@ -129,18 +128,18 @@ def _print_changes(plan: Plan) -> None:
     for spec in (*plan.spec.fault_steps, *plan.spec.probe_steps):
         calls = plan.steps[spec.id].calls
         by = f" (by probe {spec.probe}, at each look)" if spec.probe else ""
-        click.echo(f"change  {spec.resource}{by}")
-        click.echo(f"          inject  {', '.join(calls.inject)}")
-        click.echo(f"          undo    {'stays when all goes well: keep' if spec.keep else ', '.join(calls.undo)}")
-        click.echo(f"          proof   {', '.join(calls.read)}")
+        say(f"change  {spec.resource}{by}")
+        say(f"          inject  {', '.join(calls.inject)}")
+        say(f"          undo    {'stays when all goes well: keep' if spec.keep else ', '.join(calls.undo)}")
+        say(f"          proof   {', '.join(calls.read)}")
 
 
 def _print_switches(plan: Plan) -> None:
     for switch in plan.switches:
-        click.echo(f"switch  {switch.resource}")
-        click.echo(f"          fires   {switch.call.permission} on {switch.about}, {_when(switch)}")
-        click.echo(f"          as      {switch.role}")
-        click.echo("          armed   and read back before the first change; deleted once all is put back")
+        say(f"switch  {switch.resource}")
+        say(f"          fires   {switch.call.permission} on {switch.about}, {_when(switch)}")
+        say(f"          as      {switch.role}")
+        say("          armed   and read back before the first change; deleted once all is put back")
 
 
 def _when(switch: Switch) -> str:
@@ -151,6 +150,6 @@ def _print_looks(plan: Plan) -> None:
     for facts in plan.prepared.probes:
         expected = ", ".join(f"{phase} {' or '.join(causes)}" for phase, causes in facts.expect.items())
         kind = "guard" if facts.guard else "proof" if set(facts.expect) == {Phase.EVIDENCE} else "look"
-        click.echo(f"{kind:<8}{facts.name} ({facts.uses} {facts.resource}): {expected}")
-    click.echo("metrics gameday_probe_success, gameday_fault_active, gameday_time_to_effect_seconds and the rest of")
-    click.echo("        docs/observability.md, for each of these")
+        say(f"{kind:<8}{facts.name} ({facts.uses} {facts.resource}): {expected}")
+    say("metrics gameday_probe_success, gameday_fault_active, gameday_time_to_effect_seconds and the rest of")
+    say("        docs/observability.md, for each of these")

@@ -10,6 +10,7 @@ import click
 from exporters.report.build import build
 from exporters.report.files import SUFFIXES, save, written
 from gameday.cli.journals import open_journal
+from gameday.cli.say import say
 from gameday.journal.audit import disagreements
 from gameday.journal.records import RowUnreadable
 
@@ -27,7 +28,7 @@ def write_report(place: str | None, run: str, form: str, output: str | None) -> 
         save(text, path)
     except OSError as error:
         raise click.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint="--output") from error
-    click.echo(str(path))
+    say(str(path))
 
 
 def verify_run(place: str | None, run: str, head: str | None) -> None:
@@ -36,19 +37,17 @@ def verify_run(place: str | None, run: str, head: str | None) -> None:
     try:
         record = journal.run(run)
     except RowUnreadable as error:
-        click.echo(f"run {run}: BROKEN: {error}")
+        say(f"run {run}: BROKEN: {error}")
         sys.exit(1)
     events = journal.events(record.run)
     steps = journal.steps(record.run)
     found = [*journal.unreadable.values()] or disagreements(record, events, steps)
     if found:
         for why in found:
-            click.echo(f"run {record.run}: BROKEN{'' if why.startswith('at event ') else ':'} {why}")
+            say(f"run {record.run}: BROKEN{'' if why.startswith('at event ') else ':'} {why}")
         sys.exit(1)
     last = events[-1].hash if events else ""
     if head is not None and not (len(head) >= 16 and last.startswith(head.lower())):
-        click.echo(
-            f"run {record.run}: the chain is whole, but its last hash is {last}, not {head}: it is another chain"
-        )
+        say(f"run {record.run}: the chain is whole, but its last hash is {last}, not {head}: it is another chain")
         sys.exit(1)
-    click.echo(f"run {record.run}: {len(events)} events, whole; the last hash is {last}")
+    say(f"run {record.run}: {len(events)} events, whole; the last hash is {last}")

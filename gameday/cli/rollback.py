@@ -14,6 +14,7 @@ from exporters.text import count
 from gameday.cli.journals import open_journal, rollback_command
 from gameday.cli.leaving import about
 from gameday.cli.options import seconds_option
+from gameday.cli.say import say
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal, release_holds
 from gameday.rollback.receipts import IGNORED, merge
@@ -32,11 +33,11 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
     about([run or ""], rollback_command(run or "--all", place))
     receipts = merge(journal)
     for said in receipts:
-        click.echo(said, err=True)
+        say(said, err=True)
     runs = [journal.run(run).run] if run else list(dict.fromkeys(s.record.run for s in journal.steps(only_open=True)))
     unread = [said for said in receipts if said.startswith(IGNORED)] + [*journal.unreadable.values()]
     if not runs:
-        click.echo("of what could be read, nothing is open" if unread else "nothing is open")
+        say("of what could be read, nothing is open" if unread else "nothing is open")
     incomplete: list[str] = []
     try:
         for one in runs:
@@ -47,7 +48,7 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
         again = rollback_command(incomplete[0] if len(incomplete) == 1 else "--all", place)
         raise RollbackIncomplete(f"ROLLBACK INCOMPLETE for run {', '.join(incomplete)}; try again with: {again}")
     for said in journal.unreadable.values():
-        click.echo(said, err=True)
+        say(said, err=True)
     if unread or journal.unreadable:
         rows = count(len(unread) or len(journal.unreadable), "row or receipt", "rows or receipts")
         raise RollbackIncomplete(
@@ -63,9 +64,9 @@ def _try(journal: Journal, run: str, within: float, *, only: bool, ours: bool, p
     except GamedayError as error:
         if only and isinstance(error, Refused) and (not _open(journal, run) or journal.run(run).alive()):
             raise
-        click.echo(f"run {run}: {error}", err=True)
+        say(f"run {run}: {error}", err=True)
     except Exception:  # noqa: BLE001 - a bug in one run's rollback must not stop the next one's, and never says "restored"
-        click.echo(f"run {run}: a bug in gameday, please report it: {traceback.format_exc()}", err=True)
+        say(f"run {run}: a bug in gameday, please report it: {traceback.format_exc()}", err=True)
     return False
 
 
@@ -83,18 +84,18 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
         why = f"run {run} is still running ({record.owner}); {end}"
         if only:
             raise Refused(why)
-        click.echo(why, err=True)
+        say(why, err=True)
         return True
     if not journal.steps(run, only_open=True):
         if not lands_for(record):  # else a new run takes them from the dead, in its time
             release_holds(journal, run)
-        click.echo(f"run {run}: nothing is open")
+        say(f"run {run}: nothing is open")
         return True
     if record.target is None:
         raise Refused(f"run {run} has open undo steps but no target in the journal; put it back by hand")
     if vanished(record.target):
         abandon_vanished(journal, run)
-        click.echo(f"run {run}: its embedded lab ended with it, and the key is gone with the lab; closed as abandoned")
+        say(f"run {run}: its embedded lab ended with it, and the key is gone with the lab; closed as abandoned")
         return True
     aws = reopen(record.target, run)
     teller = PlainLines(sys.stdout, journal.place)

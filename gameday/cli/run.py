@@ -11,13 +11,12 @@ from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 from queue import SimpleQueue
 
-import click
-
 from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday import __version__
 from gameday.cli import leaving
 from gameday.cli.journals import rollback_command, warn_of_open_steps
+from gameday.cli.say import say
 from gameday.cli.target_options import journal_of, journal_words, load_for, read_target
 from gameday.engine import runner
 from gameday.engine.job import Job
@@ -67,7 +66,7 @@ def run_playbook(
     warn_of_open_steps(kept, said)
     listener = _log_from_a_thread()
     if choice.kind == "embedded":
-        click.echo(f"starting an embedded lab ({preset}); no real account is touched", err=True)
+        say(f"starting an embedded lab ({preset}); no real account is touched", err=True)
     job = Job(
         run=run,
         playbook=loaded,
@@ -149,7 +148,7 @@ def _metrics(
         Path(textfile) if textfile else None, version=__version__, push=push, place=place, playbook=playbook
     )
     if port is not None:
-        click.echo(f"metrics on http://127.0.0.1:{metrics.serve(port)}/metrics", err=True)
+        say(f"metrics on http://127.0.0.1:{metrics.serve(port)}/metrics", err=True)
     return [metrics]
 
 
@@ -158,10 +157,10 @@ def _report(folder: str | None) -> list[Exporter]:
         return []
     from exporters.report.files import ReportFiles
 
-    return [ReportFiles(Path(folder), lambda said: click.echo(said, err=True))]
+    return [ReportFiles(Path(folder), lambda said: say(said, err=True))]
 
 
 def _asked_for_by_environment() -> list[Exporter]:
     """Those that a variable of the environment switches on, such as a GitHub job's summary."""
-    made = (kind.wanted(os.environ, lambda said: click.echo(said, err=True)) for kind in EXPORTERS.values())
+    made = (kind.wanted(os.environ, lambda said: say(said, err=True)) for kind in EXPORTERS.values())
     return [exporter for exporter in made if exporter]

@@ -15,6 +15,7 @@ import click
 
 from gameday.cli.journals import warn_of_open_steps
 from gameday.cli.leaving import Leave, touched
+from gameday.cli.say import say
 from gameday.cli.target_options import journal_of, load_for, read_target
 from gameday.errors import PlaybookInvalid
 from gameday.journal.sql import SqlJournal, default_place
@@ -112,11 +113,11 @@ def _print_next(entries: Entries, count: int, limit: int) -> None:
         why = why_not(entry.schedule, due, entry.longest)
         later = entry.schedule.jitter
         notes = (f"  (up to {later} later)" if later else "") + (f"  REFUSED: {why}" if why else "")
-        click.echo(f"{local}  {utc(due)}  {entry.name}{notes}")
+        say(f"{local}  {utc(due)}  {entry.name}{notes}")
     until = shown[-1][0] if shown else now
     for due, together in groupby((one for one in every if one[0] <= until), key=lambda one: one[0]):
         if warning := _too_many(due, [entry for _, entry in together], limit):
-            click.echo(warning, err=True)
+            say(warning, err=True)
 
 
 def _too_many(due: datetime, together: list[Entry], limit: int) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import click
-
+from gameday.cli.say import say
 from gameday.cli.target_options import playbook_on_target
 from gameday.errors import Refused
 from gameday.playbook import Playbook
@@ -33,14 +32,14 @@ def _with_target(
 def _make(playbook: Playbook, aws: AWS) -> None:
     for use in playbook.stage:
         if not use.part.check(aws):
-            click.echo(f"{use.uses}: is there and fit; left as it is")
+            say(f"{use.uses}: is there and fit; left as it is")
             continue
         use.part.make(aws)
         if still := use.part.check(aws):
             raise Refused(f"stage {use.uses}: {still}")
-        click.echo(f"{use.uses}: made")
+        say(f"{use.uses}: made")
 
 
 def _unmake(playbook: Playbook, aws: AWS) -> None:
     for use in reversed(playbook.stage):
-        click.echo(f"{use.uses}: {use.part.unmake(aws)}")
+        say(f"{use.uses}: {use.part.unmake(aws)}")

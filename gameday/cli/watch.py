@@ -14,13 +14,12 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import NoReturn
 
-import click
-
 from exporters.prometheus import Metrics
 from exporters.prometheus_families import Place
 from gameday import __version__
 from gameday.cli.journal_fold import JournalFold
 from gameday.cli.leaving import Leave
+from gameday.cli.say import say
 from gameday.cli.target_options import read_target
 from gameday.cli.variables import read_vars
 from gameday.engine.watch import Watch, targets
@@ -71,8 +70,8 @@ def watch_playbooks(
         _settle()
         _follow(JournalFold(journal or default_place(), metrics))
         where = f" (a lab at {opened.facts.endpoint})" if opened.facts.endpoint else ""
-        click.echo(f"watching {opened.facts.account}/{opened.facts.region}{where}", err=True)
-        click.echo(f"metrics on http://127.0.0.1:{port}/metrics", err=True)
+        say(f"watching {opened.facts.account}/{opened.facts.region}{where}", err=True)
+        say(f"metrics on http://127.0.0.1:{port}/metrics", err=True)
         _wait(reader, writer, lambda: _reload(read, opened, watch, metrics))
     finally:
         metrics.close()
@@ -94,12 +93,12 @@ def _reload(read: Callable[[], list[Playbook]], target: Target, watch: Watch, me
         wanted = targets(loaded, target.session)
     except (GamedayError, OSError) as error:
         metrics.reloaded(good=False)
-        click.echo(f"the playbooks could not be read again, and are watched as they were:\n{error}", err=True)
+        say(f"the playbooks could not be read again, and are watched as they were:\n{error}", err=True)
         return
     watch.take(wanted)
     _settle()
     metrics.reloaded(good=True)
-    click.echo(f"read again: {len(wanted)} probes are watched", err=True)
+    say(f"read again: {len(wanted)} probes are watched", err=True)
 
 
 def _settle() -> None:

@@ -11,6 +11,7 @@ from gameday.sdk._aws import (
     Answer,
 )
 from gameday.sdk._causes import classify
+from gameday.sdk._clean import HARMLESS, clean, clean_lines
 from gameday.sdk._cloudtrail import REHEARSAL, TrailRecord
 from gameday.sdk._exporter import (
     EnvironmentExporter,
@@ -132,6 +133,7 @@ __all__ = [
     "AWS",
     "EXPORTERS",
     "FAULTS",
+    "HARMLESS",
     "OK_CAUSES",
     "PROBES",
     "REHEARSAL",
@@ -226,6 +228,8 @@ __all__ = [
     "Why",
     "chain_is_whole",
     "classify",
+    "clean",
+    "clean_lines",
     "dry_run",
     "evenly",
     "first_broken",
