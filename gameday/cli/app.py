@@ -8,17 +8,15 @@ from gameday import __version__
 from gameday.cli.blast_radius_command import blast_radius
 from gameday.cli.dashboards_command import dashboards
 from gameday.cli.halt_command import abandon, halt, resume
+from gameday.cli.help import Sections, exit_codes
 from gameday.cli.history_command import history, status
 from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
 from gameday.cli.report_command import report, verify
 from gameday.cli.schedule_command import schedule
 from gameday.cli.watch_command import watch
-from gameday.errors import ExitCode
-
-EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<3d} {code.meaning}" for code in ExitCode)
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Sections, epilog=exit_codes(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gameday")
 def gameday() -> None:
     """Rehearse the revocation of an AWS KMS key: break it, watch, always put it back, and prove it."""
