@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from exporters.text import clean, count, short, span
 from gameday.sdk import Fate, Gap, Latent, RadiusObserved, RadiusPredicted, Seen
 
-_FATES: tuple[Fate, ...] = ("as predicted", "unexpected", "spared", "silent")
+_FATES: dict[Fate, str] = {
+    "as predicted": "refused as predicted",
+    "unexpected": "refused unexpectedly",
+    "spared": "spared",
+    "silent": "silent",
+}
+"""What became of others than gameday, and the words for it: those who were silent made no call meanwhile."""
 _SHOWN = 5
 DOT = " \N{MIDDLE DOT} "
 
@@ -26,15 +32,17 @@ class RadiusView:
         return self.observed.counts.get("unexpected", 0) if self.observed else 0
 
     def line(self, dark: int) -> str:
-        """``predicted 4 · refused 1 · CloudTrail pending``.
+        """``predicted 4 · CloudTrail pending · gameday's own probes dark: 1``.
 
-        ``dark`` is how many of the run's own probes were refused, which is known before CloudTrail says anything.
+        Predicted, refused and silent are others than gameday, before and after CloudTrail has shown what became of
+        them. ``dark`` is how many of the run's own probes were refused, which is known at once.
         """
         predicted = f"predicted {self.predicted.sizes.dependents}"
         if self.observed is None:
-            return DOT.join([predicted, f"refused {dark}", "CloudTrail pending"])
-        counts = (f"{fate} {self.observed.counts.get(fate, 0)}" for fate in _FATES)
-        return DOT.join([predicted, f"refused {self.observed.refused}", *counts])
+            return DOT.join([predicted, "CloudTrail pending", f"gameday's own probes dark: {dark}"])
+        return DOT.join(
+            [predicted, *(f"{words} {self.observed.counts.get(fate, 0)}" for fate, words in _FATES.items())]
+        )
 
     def story(self) -> Iterator[str]:
         """What a summary says: sizes, what became of them, and each surprise."""
@@ -53,8 +61,8 @@ class RadiusView:
             yield f"and {len(said.latent) - _SHOWN} more latent ones"
 
     def _observed(self, found: RadiusObserved) -> Iterator[str]:
-        counts = ", ".join(f"{found.counts.get(fate, 0)} {fate}" for fate in _FATES)
-        yield f"observed: {counts}; {count(found.refused, 'call')} refused, besides gameday's own {found.own}"
+        counts = ", ".join(f"{found.counts.get(fate, 0)} {words}" for fate, words in _FATES.items())
+        yield f"observed: {counts}; {count(found.refused, 'refused call')}, besides {found.own} of gameday's own"
         yield from (f"not known for certain: {clean(why)}" for why in found.unknown[:_SHOWN])
         told = [one for one in found.seen if one.fate == "unexpected"]
         told += [one for one in found.seen if one.fate == "as predicted"]

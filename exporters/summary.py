@@ -87,16 +87,22 @@ def _row(probe: ProbeView) -> tuple[str, ...]:
     if baseline is not None:
         ok = baseline.outcome is Outcome.OK
         before = f"{baseline.cause} {span(baseline.latency)}" if ok else baseline.cause.value
-    missing = "not seen" if Phase.FAULT in probe.phases else "\N{EN DASH}"
-    back = "not seen" if Phase.RECOVERY in probe.phases else "\N{EN DASH}"
     return (
         clean(probe.facts.name),
         before,
-        (between(effect) if effect else missing) if probe.goes_dark else _stayed(probe),
+        (between(effect) if effect else _missing(probe, Phase.FAULT)) if probe.goes_dark else _stayed(probe),
         _cause(probe),
         str(probe.leaks) if probe.goes_dark else "\N{EN DASH}",
-        (between(recover) if recover else back) if probe.goes_dark else "\N{EN DASH}",
+        (between(recover) if recover else _missing(probe, Phase.RECOVERY)) if probe.goes_dark else "\N{EN DASH}",
     )
+
+
+def _missing(probe: ProbeView, phase: Phase) -> str:
+    """``not seen`` only of what was waited for to the end of its time; an abort checks nothing more."""
+    if phase not in probe.phases:
+        return "\N{EN DASH}"
+    broken = probe.phases[phase].broken
+    return "not seen" if broken is not None and not broken.inconclusive else "not checked"
 
 
 def _stayed(probe: ProbeView) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from exporters.parts import InPhase, ProbeView, StepView
+from exporters.parts import InPhase, ProbeView, StepView, Tone
 from exporters.report.collect import Collected, Strip
 from exporters.report.model import (
     Call,
@@ -16,6 +16,7 @@ from exporters.report.model import (
     ProbeReport,
     Report,
     Rollback,
+    Segment,
     Surroundings,
 )
 from exporters.report.radius import tell_radius
@@ -58,7 +59,7 @@ def report(collected: Collected) -> Report:
         changed_at=view.fault_since,
         changed_for=_changed_for(view.fault_steps, view.now),
         phases=_phases(collected),
-        probes=tuple(_probe(probe, collected.strips[name]) for name, probe in list(view.probes.items())),
+        probes=tuple(_probe(probe, collected.strips[name], collected) for name, probe in list(view.probes.items())),
         changes=tuple(_change(step, calls, collected) for step, calls in steps),
         rollbacks=tuple(
             Rollback(
@@ -146,13 +147,13 @@ def _phases(collected: Collected) -> tuple[PhaseSpan, ...]:
     return tuple(phases)
 
 
-def _probe(probe: ProbeView, strip: Strip) -> ProbeReport:
+def _probe(probe: ProbeView, strip: Strip, collected: Collected) -> ProbeReport:
     return ProbeReport(
         facts=probe.facts,
-        expectations=tuple(_expectation(probe, phase) for phase in Phase if phase in probe.facts.expect),
+        expectations=tuple(_expectation(probe, phase, collected) for phase in Phase if phase in probe.facts.expect),
         leaks=tuple(strip.leaks),
         looks=strip.looks,
-        segments=tuple(strip.segments),
+        segments=tuple(_judged(segment, probe) for segment in strip.segments),
         latency=strip.points(),
         latency_of=len(strip.latency),
         median=strip.median(),
@@ -160,7 +161,7 @@ def _probe(probe: ProbeView, strip: Strip) -> ProbeReport:
     )
 
 
-def _expectation(probe: ProbeView, phase: Phase) -> Expectation:
+def _expectation(probe: ProbeView, phase: Phase, collected: Collected) -> Expectation:
     here = probe.phases.get(phase) or InPhase()
     breached = probe.breached if probe.breached is not None and probe.breached.phase is phase else None
     seen = here.fitting or here.last
@@ -174,8 +175,36 @@ def _expectation(probe: ProbeView, phase: Phase) -> Expectation:
         cause=seen.cause.value if seen else "",
         code=seen.code if seen else "",
         interval=here.met.interval if here.met else None,
+        seconds=_waited(probe, phase, here, collected),
         why=breached.why if breached else here.broken.why if here.broken else "",
     )
+
+
+def _judged(segment: Segment, probe: ProbeView) -> Segment:
+    """What one waited to see change is bad once it is known that it never did."""
+    here = probe.phases.get(segment.phase)
+    never = here is not None and here.met is None and here.broken is not None and not here.broken.inconclusive
+    return segment.model_copy(update={"tone": Tone.BAD.value}) if never and segment.tone == Tone.WAITING else segment
+
+
+def _waited(probe: ProbeView, phase: Phase, here: InPhase, collected: Collected) -> float | None:
+    if here.met is not None:
+        return here.met.interval.by
+    view = collected.view
+    since = {
+        Phase.FAULT: view.fault_since,
+        Phase.RECOVERY: view.rollbacks[0].began if view.rollbacks else None,
+    }.get(phase)
+    since = view.began.get(phase) if since is None else since
+    if since is None:
+        return None
+    ends = [one.ended for one in _phases(collected) if one.phase is phase]
+    until = ends[-1] if ends else view.now
+    if here.broken is not None:
+        until = here.broken.at
+    elif probe.breached is not None and probe.breached.phase is phase:
+        until = probe.breached.at
+    return max(until - since, 0.0)
 
 
 def _result(probe: ProbeView, here: InPhase, *, broken: bool) -> str:

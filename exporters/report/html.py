@@ -79,35 +79,48 @@ def _environment() -> Environment:
     return environment
 
 
-def _figures(report: Report) -> list[tuple[str, str, str]]:
-    effects = _slowest(report, Phase.FAULT)
-    recoveries = _slowest(report, Phase.RECOVERY)
+def _figures(report: Report) -> list[tuple[str, str, str, str]]:
+    """Label, value, note, and ``bad`` where it is not as it should be."""
     leaks = sum(len(probe.leaks) for probe in report.probes)
     undone = [change for change in report.changes if change.state == Closed.RESTORED]
-    figures = []
+    figures: list[tuple[str, str, str, str]] = []
     if report.changed_for is not None:
         limit = report.limits.get("max_fault")
-        figures.append(("Changed for", span(report.changed_for), f"limit {span(limit)}" if limit else ""))
-    if effects:
-        figures.append(("All dark after", span(effects[0]), effects[1]))
-        figures.append(("Leaks", str(leaks), "reads that worked after the effect"))
-    if recoveries:
-        figures.append(("All back after", span(recoveries[0]), recoveries[1]))
+        late = "bad" if limit and report.changed_for > limit else ""
+        figures.append(("Changed for", span(report.changed_for), f"limit {span(limit)}" if limit else "", late))
+    if effect := _reached(report, Phase.FAULT, "dark"):
+        figures.append(effect)
+        figures.append(("Leaks", str(leaks), "reads that worked after the effect", "bad" if leaks else ""))
+    if back := _reached(report, Phase.RECOVERY, "back"):
+        figures.append(back)
     if report.changes:
-        figures.append(("Put back and read back", f"{len(undone)} of {len(report.changes)}", "undo steps"))
+        open_ = "bad" if any(change.is_open for change in report.changes) else ""
+        figures.append(("Put back and read back", f"{len(undone)} of {len(report.changes)}", "undo steps", open_))
     return figures
 
 
-def _slowest(report: Report, phase: Phase) -> tuple[float, str] | None:
-    """The longest time to effect or to recover of the probes that went dark, and whose it was."""
-    times = [
-        (one.interval.by, probe.facts.name)
+def _reached(report: Report, phase: Phase, word: str) -> tuple[str, str, str, str] | None:
+    """Whether all that the fault is meant to break went dark, or came back, and which took longest."""
+    asked = [
+        (probe.facts.name, one)
         for probe in report.probes
         if not probe.facts.guard and "ok" not in probe.facts.expect.get(Phase.FAULT, ("ok",))
         for one in probe.expectations
-        if one.phase is phase and one.interval is not None
+        if one.phase is phase and one.result != "not reached" and (phase is Phase.FAULT or _went_dark(probe))
     ]
-    return max(times, default=None)
+    met = [(one.interval.by, name) for name, one in asked if one.interval is not None]
+    if not asked:
+        return None
+    if len(met) < len(asked):
+        missing = [name for name, one in asked if one.interval is None]
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return f"Went {word}", f"{len(met)} of {len(asked)}", f"not {missing[0]}{more}", "bad"
+    slowest, name = max(met)
+    return f"All {word} after", span(slowest), name, ""
+
+
+def _went_dark(probe: ProbeReport) -> bool:
+    return any(one.phase is Phase.FAULT and one.interval is not None for one in probe.expectations)
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:

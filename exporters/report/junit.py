@@ -42,7 +42,7 @@ def render(report: Report) -> str:
 
 
 def _case(suite: Element, report: Report, probe: ProbeReport, one: Expectation) -> None:
-    seconds = one.interval.by if one.interval else 0.0
+    seconds = one.seconds or 0.0
     expected = " or ".join(map(clean, one.expected))
     case = SubElement(
         suite,
@@ -58,11 +58,12 @@ def _case(suite: Element, report: Report, probe: ProbeReport, one: Expectation) 
     elif one.result == "inconclusive":
         SubElement(case, "error", type="inconclusive", message=why)
     elif one.result == "not reached":
-        SubElement(case, "skipped", message="the run ended before it was looked at")
+        SubElement(case, "skipped", message="not checked: the run ended before")
 
 
 def _restored(suite: Element, report: Report) -> None:
     case = SubElement(suite, "testcase", classname=f"{clean(report.playbook)}.rollback", name="everything is put back")
+    case.set("time", f"{sum(one.seconds or 0.0 for one in report.rollbacks):.3f}")
     if report.ending.still_changed:
         failure = SubElement(case, "failure", type="rollback incomplete", message=clean(report.ending.finish_with))
         failure.text = "\n".join(clean(one) for one in report.ending.still_changed)
@@ -78,10 +79,12 @@ def _restored(suite: Element, report: Report) -> None:
 
 
 def _verdict(suite: Element, report: Report) -> None:
-    """The run as a whole: it may fail where every expectation that was reached held."""
+    """The run as a whole: it may fail where every expectation that was reached held; what is counted already is not."""
     case = SubElement(suite, "testcase", classname=clean(report.playbook) or "run", name="verdict")
     verdict, story = report.ending.verdict, clean(report.ending.story)
-    if verdict in ("failed", "rollback incomplete"):
+    if suite.find("testcase/failure") is not None or suite.find("testcase/error") is not None:
+        SubElement(case, "system-out").text = f"{verdict}: {story}"
+    elif verdict in ("failed", "rollback incomplete"):
         SubElement(case, "failure", type=verdict, message=story)
     elif verdict != "passed":
         SubElement(case, "error", type=verdict, message=story)

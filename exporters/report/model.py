@@ -91,6 +91,8 @@ class Expectation(Part):
     cause: str = ""
     code: str = ""
     interval: Interval | None = None
+    seconds: float | None = None
+    """How long it was waited for, until it was met or given up; of a guard, how long it was watched."""
     why: str = ""
 
 

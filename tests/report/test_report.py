@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from html import unescape
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporters.lines import replay
 from exporters.report.build import build
 from exporters.report.files import SUFFIXES, save_all, written
 from exporters.report.model import Report
@@ -111,13 +113,36 @@ def test_what_somebody_left_as_it_is_is_called_put_back_in_no_format() -> None:
     )
 
 
-def test_junit_counts_what_broke() -> None:
+def test_junit_counts_what_broke_once_and_says_how_long_it_was_waited_for() -> None:
     suite = ElementTree.fromstring(written(build(failed()), "junit"))[0]
-    broken = [case.get("name") for case in suite if case.find("failure") is not None]
-    assert int(suite.get("failures", "")) == len(broken) >= 2  # an expectation, and the verdict
-    assert "verdict" in broken
+    broken = [case for case in suite if case.find("failure") is not None]
+    assert [case.get("name") for case in broken] == ["boot-instance is key_disabled or boot_refused"]
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
+    assert float(broken[0].get("time", "")) == pytest.approx(19.2)
+    (verdict,) = suite.findall("testcase[@name='verdict']")
+    assert str(verdict.findtext("system-out")).startswith("failed: boot-instance stayed up")
     aborted_suite = ElementTree.fromstring(written(build(aborted()), "junit"))[0]
+    assert (aborted_suite.get("failures"), aborted_suite.get("errors")) == ("1", "0")
     assert int(aborted_suite.get("skipped", "")) > 0, "what was not reached is skipped, not passed"
+
+
+def test_a_probe_that_never_went_dark_is_red_and_counted_out() -> None:
+    page = written(build(failed()), "html")
+    assert '<div class="bad"><dt>Went dark</dt><dd>2 of 3 <small>not boot-instance</small>' in page
+    assert "All dark after" not in page
+    assert "<dt>All back after</dt><dd>4.4 s <small>read-clock</small>" in page, "only what went dark comes back"
+    [boot] = [probe for probe in build(failed()).probes if probe.facts.name == "boot-instance"]
+    assert {segment.tone for segment in boot.segments if segment.phase is Phase.FAULT} == {"bad"}
+    assert "All dark after" in written(build(passed()), "html")
+
+
+def test_what_an_abort_left_unchecked_is_not_called_unseen() -> None:
+    stream = io.StringIO()
+    replay(aborted(), stream)
+    [boot] = [line for line in stream.getvalue().splitlines() if line.startswith("boot-instance  ok")]
+    assert "not checked" in boot
+    assert "not seen" not in boot
+    assert "<b>not checked</b>" in written(build(aborted()), "html")
 
 
 def test_the_json_report_is_as_its_published_schema_says() -> None:

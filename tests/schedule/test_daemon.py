@@ -111,7 +111,7 @@ def test_the_targets_schedule_outranks_the_playbooks(tmp_path: Path, lab: LabPro
 def test_more_game_days_at_one_time_than_may_be_under_way_are_warned_of(tmp_path: Path, lab: LabProcess) -> None:
     for name in ("one", "two", "three"):
         (tmp_path / f"{name}.yaml").write_text(f"target: {name}\nlab: {lab.url}\n")
-    file = World(tmp_path, lab.url, "many").playbook(more='schedule: {cron: "0 5 * * *"}\n')
+    file = World(tmp_path, lab.url, "crowd").playbook(more='schedule: {cron: "0 5 * * *"}\n')
     words = ["schedule", str(file), *(w for n in ("one", "two", "three") for w in ("--target", f"{n}.yaml")), "--next"]
     told = gameday(tmp_path, *words, "1").stderr
     assert "WARNING: 3 game days are due at" in told
