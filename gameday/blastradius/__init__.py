@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gameday.blastradius._s3 import BucketSource
     from gameday.blastradius._source import Engine, Hits, Progress, Source, Watch, new_hits
     from gameday.blastradius._spark import Spark
-    from gameday.blastradius._words import coverage_sentences
+    from gameday.blastradius._words import coverage_sentences, incomplete_sentences
 else:
     _HOMES = {
         "_answer": "Answer, Coverage, Kind, Row, Totals, Trail, Use",
@@ -29,7 +29,7 @@ else:
         "_source": "Engine, Hits, Progress, Source, Watch, new_hits",
         "_spark": "Spark",
         "_sql": "REFUSALS, REFUSED_ACTIONS",
-        "_words": "coverage_sentences",
+        "_words": "coverage_sentences, incomplete_sentences",
     }
     _HOME = {name: home for home, names in _HOMES.items() for name in names.split(", ")}
 
@@ -65,6 +65,7 @@ __all__ = [
     "Watch",
     "Window",
     "coverage_sentences",
+    "incomplete_sentences",
     "is_alias",
     "new_hits",
     "resolve_key",

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     """The same, by gameday itself."""
     MANAGEMENT = "management"
     """Describes or changes the key and works while it is disabled; nobody goes dark for it."""
+    DRY_RUN = "dry run"
+    """Asked whether a call would succeed; neither a use nor a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Row:
     refused: those that failed because the key could not be used (``REFUSALS``); AccessDenied is not among them.
     first_refused, last_refused, last_succeeded: None when there was none.
     accounts, regions: whose logs, and of which Regions, they were found in.
+    issued_to: the Lambda functions or instances that had the principal's credentials, as far as records tell.
     """
 
     principal: str
@@ -89,6 +92,7 @@ class Row:
     accounts: tuple[str, ...]
     regions: tuple[str, ...]
     sessions: int
+    issued_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Totals:
     last_used: datetime | None = None
     own: int = 0
     management: int = 0
+    dry_runs: int = 0
 
     def but(self, **changes: object) -> Totals:
         """The same with something else about it."""

@@ -64,6 +64,7 @@ class _Columns:
     partitions: tuple[str, ...] = ("account", "region", "day")
     shared: bool = True
     issued_to: bool = True
+    category: bool = True
 
 
 def table_ddl(table: Table, logs: str, accounts: Sequence[str], regions: Sequence[str]) -> str:
@@ -162,6 +163,7 @@ class Athena:
             table=self.table,
             partitions=" AND ".join(where),
             shared="sharedeventid" if columns.shared else "''",
+            category="eventcategory" if columns.category else "''",
             issued_to="useridentity.inscopeof.credentialsissuedto" if columns.issued_to else "''",
         )
 
@@ -179,6 +181,7 @@ class Athena:
         return _Columns(
             tuple(each["Name"].lower() for each in told.get("PartitionKeys", [])),
             shared="sharedeventid" in types,
+            category="eventcategory" in types,
             issued_to="inscopeof" in types.get("useridentity", ""),
         )
 

@@ -94,6 +94,7 @@ ATHENA_RECORDS = """  SELECT
     coalesce(useridentity.sessioncontext.sessionissuer.arn, '') AS issuer_arn,
     coalesce(useridentity.invokedby, '') AS invoked_by,
     coalesce({issued_to}, '') AS issued_to,
+    coalesce({category}, '') AS event_category,
     coalesce(requestparameters, '{{}}') AS request_parameters,
     coalesce(array_join(transform(resources, r -> r.arn), ','), '') AS resources
   FROM {table}
@@ -112,7 +113,11 @@ _SPARK_PATHS = (
     "userAgent", "sourceIPAddress", "awsRegion", "recipientAccountId", "userIdentity.type", "userIdentity.arn",
     "userIdentity.principalId", "userIdentity.accountId", "userIdentity.sessionContext.sessionIssuer.arn",
     "userIdentity.invokedBy", "userIdentity.inScopeOf.credentialsIssuedTo",
+    "eventCategory",
 )  # fmt: skip
+
+_ADDENDUM = "nullif(get_json_object(record, '$.addendum.originalEventID'), ''), "
+"""A record that completes an earlier one is about the same call."""
 
 
 def spark_hits(column: str, needles: Iterable[str]) -> str:
@@ -124,7 +129,7 @@ def spark_hits(column: str, needles: Iterable[str]) -> str:
 def spark_records(table: str) -> str:
     """The view over ``table``, whose column ``record`` is a record's JSON."""
     columns = ",\n    ".join(
-        f"coalesce(get_json_object(record, '$.{path}'), '') AS {name}"
+        f"coalesce({_ADDENDUM if name == 'event_id' else ''}get_json_object(record, '$.{path}'), '') AS {name}"
         for path, name in zip(_SPARK_PATHS, COLUMNS, strict=False)
     )
     return SPARK_RECORDS.format(columns=columns, table=table)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gameday.blastradius._answer import Answer, Coverage, Kind, Row, Totals, Use
 from gameday.blastradius._dialects import DUCKDB
 from gameday.blastradius._flat import COLUMNS
+from gameday.blastradius._known import KEY_ARN
 from gameday.blastradius._question import Question
 from gameday.blastradius._source import Source, Watch, new_hits
 from gameday.blastradius._sql import ROW_COLUMNS, USE_COLUMNS, rows_sql, uses_sql
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 ROOMS = ("224MB", "2GB")
 """Memory, one after another until there is enough: beyond it DuckDB goes on in the hits' folder, but it needs some that
 it cannot put there. On one thread, since each takes half as much again and the counting is a twentieth of the time."""
+Counted = tuple[list[tuple[object, ...]], list[tuple[object, ...]], list[str]]
+"""Rows, single uses, and the ARNs of other keys of the same id."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 """Of records without a time; no row that is shown has any."""
 _MAXIMUM_LINE = 2 * 2**20
@@ -41,11 +44,16 @@ class Embedded:
             for source in self._sources:
                 coverage += source.read(question, hits, watch)
             hits.close()
-            rows, uses = _counted(question, hits.folder)
+            rows, uses, others = _counted(question, hits.folder)
+        if others and not rows:
+            gap = (
+                f"the records name a key of this id as {', '.join(others[:3])}, which is another key than was asked for"
+            )
+            coverage += Coverage(gaps=(gap,))
         return answer_of(question, rows, uses, coverage)
 
 
-def _counted(question: Question, folder: Path) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+def _counted(question: Question, folder: Path) -> Counted:
     import duckdb
 
     for memory in ROOMS[:-1]:
@@ -55,12 +63,10 @@ def _counted(question: Question, folder: Path) -> tuple[list[tuple[object, ...]]
         return _count(database, question, folder)
 
 
-def _count(
-    database: duckdb.DuckDBPyConnection, question: Question, folder: Path
-) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+def _count(database: duckdb.DuckDBPyConnection, question: Question, folder: Path) -> Counted:
     files = sorted(str(file) for file in folder.glob("*.ndjson") if file.stat().st_size)
     if not files:
-        return [], []
+        return [], [], []
     columns = ", ".join(f"c[{number}] AS {name}" for number, name in enumerate(COLUMNS, 1))
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     records = (
@@ -69,7 +75,15 @@ def _count(
     )
     rows = database.sql(rows_sql(question, DUCKDB, records)).fetchall()
     uses = database.sql(uses_sql(question, DUCKDB, records)).fetchall() if question.detail else []
-    return rows, uses
+    return rows, uses, [] if rows else _others(database, question, records)
+
+
+def _others(database: duckdb.DuckDBPyConnection, question: Question, records: str) -> list[str]:
+    """Keys of the same id in another account or Region: an ARN is soon mistyped there."""
+    said = "concat(resources, ' ', error_message, ' ', request_parameters)"
+    sql = f"SELECT DISTINCT unnest(regexp_extract_all({said}, '{KEY_ARN}')) AS arn FROM ({records}) ORDER BY arn"  # noqa: S608 (our own files)
+    arns = (str(found[0]) for found in database.sql(sql).fetchall())
+    return [arn for arn in arns if arn.endswith(f":key/{question.key.id}") and arn not in question.key.arns]
 
 
 @contextmanager
@@ -113,7 +127,11 @@ def answer_of(
         key=str(question.key),
         window=question.window,
         rows=tuple(used),
-        totals=_totals(used).but(own=sum(row.uses for row in own), management=sum(row.uses for row in management)),
+        totals=_totals(used).but(
+            own=sum(row.uses for row in own),
+            management=sum(row.uses for row in management),
+            dry_runs=sum(row.uses for row in by_kind.get(Kind.DRY_RUN, [])),
+        ),
         coverage=coverage.but(hits=found_in_all - undated, repeated=repeated, undated=undated),
         own=tuple(own),
         management=tuple(management),
@@ -139,6 +157,7 @@ def _row(found: dict[str, str]) -> Row:
         accounts=tuple(filter(None, found["accounts"].split(","))),
         regions=tuple(filter(None, found["regions"].split(","))),
         sessions=int(found["sessions"]),
+        issued_to=tuple(filter(None, found["issued_to"].split(","))),
     )
 
 

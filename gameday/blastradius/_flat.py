@@ -33,6 +33,7 @@ COLUMNS = (
     "issuer_arn",
     "invoked_by",
     "issued_to",
+    "event_category",
     "request_parameters",
     "resources",
 )
@@ -50,7 +51,7 @@ def flat(record: Mapping[str, JsonValue]) -> tuple[str, ...]:
     identity = _dict(record.get("userIdentity"))
     issuer = _dict(_dict(identity.get("sessionContext")).get("sessionIssuer"))
     return (
-        _text(record.get("eventID")),
+        _text(_dict(record.get("addendum")).get("originalEventID")) or _text(record.get("eventID")),
         _text(record.get("sharedEventID")),
         _text(record.get("requestID")),
         _text(record.get("eventTime")),
@@ -69,6 +70,7 @@ def flat(record: Mapping[str, JsonValue]) -> tuple[str, ...]:
         _text(issuer.get("arn")),
         _text(identity.get("invokedBy")),
         _text(_dict(identity.get("inScopeOf")).get("credentialsIssuedTo")),
+        _text(record.get("eventCategory")),
         _parameters(_dict(record.get("requestParameters"))),
         _resources(record.get("resources")),
     )

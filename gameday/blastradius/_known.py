@@ -53,6 +53,12 @@ CONTEXT_NAMES = (
 """Members of the encryption context that name a resource, and the service that writes them (its developer guide's page
 on encryption at rest). Other members are kept under their own names."""
 
+EACH_TIME_ANOTHER = "aws-crypto-public-key"
+"""A member of the context that differs with each message (AWS Encryption SDK, "Encryption context"): no resource."""
+
+DRY_RUN = "DryRunOperationException"
+"""What a call with ``DryRun`` that would have succeeded ends with (KMS' API reference): no failure, and no use."""
+
 CONTEXT_PATHS = (
     ("destinationEncryptionContext",),
     ("encryptionContext",),

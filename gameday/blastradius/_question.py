@@ -10,7 +10,8 @@ from datetime import datetime
 from gameday.errors import Refused
 
 _ARN = re.compile(r"arn:(aws[\w-]*):kms:([a-z0-9-]+):(\d{12}):key/([A-Za-z0-9-]+)")
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}")
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ID = re.compile(rf"{_UUID}|mrk-(?:[0-9a-f]{{32}}|{_UUID})")
 _ALIAS = re.compile(r"(?:arn:aws[\w-]*:kms:[a-z0-9-]+:\d{12}:)?(alias/[A-Za-z0-9/_-]{1,250})")
 
 
@@ -69,9 +70,15 @@ class KeyName:
         names = tuple(dict.fromkeys(_alias(name) for name in aliases))
         if whole := _ARN.fullmatch(text):
             partition, region, account, key_id = whole.groups()
+            key_id = key_id.lower()
+            if not _ID.fullmatch(key_id):
+                raise Refused(
+                    f"{text!r} names no KMS key: the id at its end is not 32 hexadecimal digits as 8-4-4-4-12 (or "
+                    "mrk-…); one may be missing"
+                )
             return cls(key_id, partition, region, account, names)
-        if _ID.fullmatch(text):
-            return cls(text, aliases=names)
+        if _ID.fullmatch(text.lower()):
+            return cls(text.lower(), aliases=names)
         if _ALIAS.fullmatch(text):
             raise Refused(
                 f"{text} is an alias, and log files do not say which key an alias stands for: give the key's ARN, or "

@@ -13,6 +13,8 @@ def resolve_key(text: str, aliases: tuple[str, ...], aws: Session, *, must: bool
     When KMS does not know it, ``must`` makes that a Refused; else the text itself has to name a key.
     """
     arn = ""
+    if text.startswith("arn:") and text.count(":") >= 5 and (region := text.split(":")[3]) and region != aws.region:
+        aws = aws.in_region(region)
     with aws.answering() as answer:
         arn = aws.client("kms").describe_key(KeyId=text)["KeyMetadata"]["Arn"]
     if not arn:

@@ -19,14 +19,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from gameday.blastradius._answer import Kind
 from gameday.blastradius._dialects import Dialect
-from gameday.blastradius._known import CONTEXT_NAMES, CONTEXT_PATHS, INSTANCE, KEY_ARN, REFUSALS, REFUSED_ACTIONS
+from gameday.blastradius._known import (
+    CONTEXT_NAMES,
+    CONTEXT_PATHS,
+    DRY_RUN,
+    EACH_TIME_ANOTHER,
+    INSTANCE,
+    KEY_ARN,
+    REFUSALS,
+    REFUSED_ACTIONS,
+)
 from gameday.blastradius._question import KeyName, Question
 
 ROW_COLUMNS = (
     "kind", "principal", "service", "resource", "uses", "errors", "refused", "first_used", "last_used",
     "first_refused", "last_refused", "last_succeeded", "actions", "error_codes", "accounts", "regions",
-    "sessions", "repeated",
+    "sessions", "issued_to", "repeated",
 )  # fmt: skip
 USE_COLUMNS = (
     "event_id", "shared_event_id", "request_id", "moment", "kind", "action", "principal", "session", "service",
@@ -42,11 +52,12 @@ def rows_sql(question: Question, dialect: Dialect, records: str) -> str:
 def uses_sql(question: Question, dialect: Dialect, records: str) -> str:
     """Each single use, oldest first."""
     columns = ", ".join(USE_COLUMNS)
-    return f"{uses_ctes(question, dialect, records)}\nSELECT {columns} FROM uses ORDER BY moment, event_id, action"
+    told = f"SELECT {columns} FROM uses WHERE kind <> '{Kind.DRY_RUN}' ORDER BY moment, event_id, action"  # noqa: S608
+    return f"{uses_ctes(question, dialect, records)}\n{told}"
 
 
 def _distinct(dialect: Dialect) -> dict[str, str]:
-    return {name: dialect.distinct(name) for name in ("action", "error_code", "account", "region")}
+    return {name: dialect.distinct(name) for name in ("action", "error_code", "account", "region", "issued_to")}
 
 
 SUMS = """SELECT
@@ -64,6 +75,7 @@ SUMS = """SELECT
   {account} AS accounts,
   {region} AS regions,
   count(DISTINCT nullif(session, '')) AS sessions,
+  {issued_to} AS issued_to,
   sum(copies - 1) AS repeated
 FROM uses
 GROUP BY kind, principal, service, resource
@@ -106,7 +118,8 @@ about AS (
 read AS (
   SELECT about.*,
     {_first(*known)} AS known_resource,
-    {_or_empty(dialect.pairs("context"))} AS context_pairs,
+    {_or_empty(_steady(dialect.pairs("context")))} AS context_pairs,
+    {_or_empty(", ".join(texts(parameters, [("granteePrincipal",)])))} AS grantee,
     CASE {by_context} ELSE '' END AS context_service,
     {_last_part("principal_id", ":")} AS principal_tail,
     {
@@ -123,27 +136,30 @@ read AS (
 ),
 named AS (
   SELECT moment, event_id, shared_event_id, request_id, event_name AS action, region, account, instance, refused,
-    dependent, error_code, error_message, user_agent, source_ip, identity_arn,
+    dependent, error_code, error_message, user_agent, source_ip, identity_arn, issued_to, event_category,
     {_principal()} AS principal,
     {_session()} AS session,
     {_service()} AS service,
-    {_first("known_resource", "nullif(instance, '')", "context_pairs")} AS resource
+    {_first("known_resource", _ARN_IN_CONTEXT, "instance", _FUNCTION, "context_pairs")} AS resource
   FROM read
 ),
 counted AS (
   SELECT named.*,
     CASE WHEN moment = '' THEN 'undated'
+      WHEN error_code = '{DRY_RUN}' THEN '{Kind.DRY_RUN}'
       WHEN dependent = 0 THEN 'management'
       WHEN concat(' ', user_agent) LIKE '% gameday/%' OR user_agent LIKE '%[gameday/%'
         OR session LIKE 'gameday-%' THEN 'own'
       ELSE 'use' END AS kind,
+    max(CASE WHEN event_category <> 'NetworkActivity' THEN 1 ELSE 0 END) OVER (PARTITION BY request_id, action) AS told,
     count(*) OVER (PARTITION BY {_IDENTITY}) AS copies,
     row_number() OVER (PARTITION BY {_IDENTITY} ORDER BY CASE WHEN identity_arn <> '' THEN 0 ELSE 1 END, event_id,
       account, moment, action, principal, session, service, resource, error_code, source_ip, user_agent) AS copy
   FROM named
 ),
 uses AS (
-  SELECT * FROM counted WHERE copy = 1
+  SELECT * FROM counted
+  WHERE copy = 1 AND NOT (event_category = 'NetworkActivity' AND told = 1 AND request_id <> '')
 )"""  # noqa: S608 (every value in it is a name that KeyName and Question have checked)
 
 
@@ -215,9 +231,13 @@ def _principal() -> str:
         "CASE WHEN principal_tail <> '' THEN substr(principal_id, 1, length(principal_id) - length(principal_tail) - 1)"
         " ELSE principal_id END"
     )
+    foreign = (
+        f"CASE WHEN identity_account LIKE '{'_' * 12}' AND identity_account <> recipient_account "
+        f"AND recipient_account <> '' AND ({by_id}) <> '' THEN concat(identity_account, ':', {by_id}) END"
+    )
     anonymous = "CASE WHEN identity_account = 'ANONYMOUS_PRINCIPAL' THEN 'anonymous' END"
     return _first(
-        "issuer_arn", role, arn, by_id, anonymous, "invoked_by", "identity_account", empty="", last="'unknown'"
+        "issuer_arn", role, arn, foreign, by_id, anonymous, "invoked_by", "identity_account", empty="", last="'unknown'"
     )
 
 
@@ -229,13 +249,43 @@ def _session() -> str:
 
 
 def _service() -> str:
-    """Who called on the principal's behalf; ``internal.amazonaws.com`` says that someone did, and not who."""
-    named = [
-        f"CASE WHEN {column} LIKE '%.amazonaws.com%' AND {column} <> 'internal.amazonaws.com' "
-        f"AND {column} NOT LIKE '% %' THEN {column} END"
-        for column in ("invoked_by", "source_ip", "user_agent")
-    ]
-    return _first(*named, "context_service", last="'direct'")
+    """Who called on the principal's behalf; ``AWS Internal`` says that someone did, and not who.
+
+    The console's user agent tells less than the context does, which names the service for which the console asked.
+    """
+
+    def named(column: str) -> str:
+        return (
+            f"CASE WHEN {column} LIKE '%.amazonaws.com%' AND {column} <> 'internal.amazonaws.com' "
+            f"AND {column} NOT LIKE '% %' THEN {column} END"
+        )
+
+    spelled = "regexp_extract(context_pairs, '(^|,)aws:([a-z][a-z0-9-]*):', 2)"
+    spelled = f"CASE WHEN {spelled} <> '' THEN concat({spelled}, '.amazonaws.com') END"
+    internal = (
+        "CASE WHEN 'AWS Internal' IN (invoked_by, source_ip) "
+        "OR 'internal.amazonaws.com' IN (invoked_by, source_ip) THEN 'AWS Internal' END"
+    )
+    whose = ("invoked_by", "source_ip")
+    return _first(
+        *(named(column) for column in whose),
+        "CASE WHEN user_agent <> 'console.amazonaws.com' THEN " + named("user_agent") + " END",
+        "context_service",
+        spelled,
+        named("grantee"),
+        named("user_agent"),
+        internal,
+        last="'direct'",
+    )
+
+
+def _steady(pairs: str) -> str:
+    """The context without what differs with each message."""
+    return f"regexp_replace(regexp_replace({pairs}, '(^|,){EACH_TIME_ANOTHER}=[^,]*', ''), '^,', '')"
+
+
+_ARN_IN_CONTEXT = "regexp_extract(context_pairs, '=(arn:aws[a-z-]*:[^,]*)', 1)"
+_FUNCTION = "CASE WHEN issued_to LIKE 'arn:%:lambda:%' THEN issued_to END"
 
 
 def _infrastructure(column: str) -> str:

@@ -14,6 +14,15 @@ def coverage_sentences(answer: Answer) -> list[str]:
     return [*_why_empty(answer), *_missing(answer.coverage), *_looked_at(answer), *_trails(answer.coverage.trails)]
 
 
+def incomplete_sentences(answer: Answer) -> list[str]:
+    """What was asked for and not read; empty when the answer is complete."""
+    coverage = answer.coverage
+    if coverage.complete:
+        return []
+    blind = [one for one in _trails(coverage.trails) if "leaves KMS out" in one]
+    return [*_missing(coverage), *blind]
+
+
 def _why_empty(answer: Answer) -> Iterator[str]:
     if answer.rows:
         return

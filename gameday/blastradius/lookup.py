@@ -108,6 +108,10 @@ class Lookup:
                 if part is not None and not _covered(attribute, part, self.refusals):
                     _keep(reading.pages(attribute, value, part), question.key, hits, reading)
             coverage += reading.coverage(note)
+        owner = question.key.account
+        if owner and owner not in coverage.accounts:
+            gap = f"event history of {owner}, whose key it is, was not read: its uses by others are in no other account"
+            coverage += Coverage(gaps=(gap,))
         return coverage
 
 

@@ -155,6 +155,7 @@ def _log_unknown(answer: Answer) -> list[str]:
     coverage = answer.coverage
     found = [f"the look-back is incomplete: {coverage.partial}"] if coverage.partial else []
     found += [f"{count} files or pages were not read: {why}" for why, count in coverage.skipped.items()]
+    found += [*coverage.gaps]
     found += [f"trail {one.name} leaves KMS out" for one in coverage.trails if one.excludes_kms]
     return found
 
@@ -167,10 +168,13 @@ def _last_use(session: Session, key: KeyName, answer: Answer) -> list[str]:
     """
     with session.answering() as said:
         usage = session.client("kms").get_key_last_usage(KeyId=str(key)).get("KeyLastUsage", {})
-    if not said.ok or said.cause is not Cause.OK or "Timestamp" not in usage:
+    uses = answer.totals.uses + answer.totals.own
+    if not said.ok or said.cause is not Cause.OK:
+        why = said.code or said.cause
+        return [] if uses else [f"no use of the key was found, and kms:GetKeyLastUsage was not answered: {why}"]
+    if "Timestamp" not in usage:
         return []
     last = usage["Timestamp"].astimezone(UTC)
-    uses = answer.totals.uses + answer.totals.own
     if uses or not answer.window.since <= last < answer.window.until:
         return []
     operation = usage.get("Operation", "use")

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exporters.text import clean
 from gameday.blastradius import (
+    Answer,
     Coverage,
     Embedded,
     Engine,
@@ -28,6 +30,7 @@ from gameday.blastradius import (
     Question,
     Watch,
     Window,
+    incomplete_sentences,
     is_alias,
 )
 from gameday.cli.blast_radius_draw import DRAWN
@@ -38,7 +41,7 @@ from gameday.sdk import parse_duration
 if TYPE_CHECKING:
     from gameday.aws.session import Session
 
-PARTIAL, INCOMPLETE = 3, 4
+USED, PARTIAL, INCOMPLETE = 1, 3, 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Asked:
     profile: str | None
     format_: str
     limit: int
+    sort: str
+    fail_if_used: bool
     logs: str | None
     master: str | None
     database: str
@@ -71,6 +76,7 @@ class Asked:
 def print_blast_radius(**options: object) -> None:
     """Answer, draw, and exit with what the answer is worth."""
     asked = Asked(**options)  # type: ignore[arg-type]  # click made them so
+    _check(asked)
     # Records carry whole seconds and a window ends before its end: this second's belong to what there is now.
     now = (datetime.now(UTC) + timedelta(seconds=1)).replace(microsecond=0)
     window = Window(read_time(asked.since, now, "--since"), read_time(asked.until, now, "--until"))
@@ -78,17 +84,34 @@ def print_blast_radius(**options: object) -> None:
         session = _session(asked, open_)
         key = _key(asked, session).also_in(asked.only_regions)
         question = Question(key, window, asked.only_accounts, asked.only_regions)
-        engine = _engine(asked, session)
+        engine = _engine(asked, session, key)
         with _watching() as watch:
             answer = engine.ask(question, watch)
         if session is not None and asked.source != "lookup" and not watch.stopping.is_set():
             answer = replace(answer, coverage=answer.coverage + _trails(asked, session))
-    for text in DRAWN[asked.format_](answer, asked.limit):
-        click.echo(text, nl=False)
+    _tell(asked, answer)
+    if asked.fail_if_used and answer.rows:
+        raise SystemExit(USED)
     if watch.stopping.is_set():
         raise SystemExit(PARTIAL)
     if not answer.coverage.complete:
         raise SystemExit(INCOMPLETE)
+
+
+def _tell(asked: Asked, answer: Answer) -> None:
+    for text in DRAWN[asked.format_](answer, asked.limit, asked.sort):
+        click.echo(text, nl=False)
+    if asked.format_ in ("csv", "mermaid"):  # these have no room for it
+        for sentence in incomplete_sentences(answer):
+            click.echo(clean(sentence), err=True)
+
+
+def _check(asked: Asked) -> None:
+    if not asked.source:
+        raise click.UsageError("--source is empty: name a folder or file, s3://BUCKET/PREFIX, lookup, athena or spark")
+    for account in asked.only_accounts:
+        if not re.fullmatch(r"\d{12}", account):
+            raise click.UsageError(f"--only-account {account!r} is no account's id: 12 digits")
 
 
 def read_time(text: str, now: datetime, option: str) -> datetime:
@@ -137,7 +160,7 @@ def _key(asked: Asked, session: Session | None) -> KeyName:
     return resolve_key(asked.key, asked.aliases, session, must=is_alias(asked.key) or not asked.key.startswith("arn:"))
 
 
-def _engine(asked: Asked, session: Session | None) -> Engine:
+def _engine(asked: Asked, session: Session | None, key: KeyName) -> Engine:
     """Who answers."""
     if asked.roles and asked.source != "lookup":
         raise click.UsageError("--role belongs to --source lookup: log files of several accounts are in one place")
@@ -147,7 +170,7 @@ def _engine(asked: Asked, session: Session | None) -> Engine:
                 f"--source {asked.source} needs an AWS: --target aws --account ID --region REGION (or lab=URL); log "
                 "files in a folder need none: --source DIR"
             )
-        return _of_aws(asked, session)
+        return _of_aws(asked, session, key)
     if asked.source == "spark":
         from gameday.blastradius import Spark
 
@@ -157,11 +180,11 @@ def _engine(asked: Asked, session: Session | None) -> Engine:
     return Embedded(FolderSource(Path(asked.source)))
 
 
-def _of_aws(asked: Asked, session: Session) -> Engine:
+def _of_aws(asked: Asked, session: Session, key: KeyName) -> Engine:
     if asked.source == "lookup":
         from gameday.blastradius.lookup import Lookup
 
-        sessions = tuple(_histories(asked, session))
+        sessions = tuple(_histories(asked, session, key))
         return Embedded(Lookup(sessions, budget=timedelta(days=1)))  # it is the reader who decides when to stop
     if asked.source.startswith("s3://"):
         from gameday.blastradius import BucketSource
@@ -180,7 +203,7 @@ def _trails(asked: Asked, session: Session) -> Coverage:
     return Trails.behind(session, asked.source if asked.source.startswith("s3://") else asked.logs or "").told()
 
 
-def _histories(asked: Asked, session: Session) -> Iterator[Session]:
+def _histories(asked: Asked, session: Session, key: KeyName) -> Iterator[Session]:
     """Whose event history is read: each account's, as the role that was named for it, in each Region."""
     accounts = [session]
     for role in asked.roles:
@@ -190,7 +213,7 @@ def _histories(asked: Asked, session: Session) -> Iterator[Session]:
         accounts.append(session.as_role(role).but(account=found[1]))
     for one in accounts:
         if not asked.only_accounts or one.account in asked.only_accounts:
-            yield from (one.in_region(region) for region in asked.only_regions or (session.region,))
+            yield from (one.in_region(region) for region in asked.only_regions or key.regions or (session.region,))
 
 
 def _athena(asked: Asked, session: Session) -> Engine:

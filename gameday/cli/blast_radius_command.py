@@ -9,6 +9,7 @@ from gameday.cli.options import quick_imports
 EPILOG = """\b
 Exit codes:
   0   answered
+  1   used, with --fail-if-used
   2   the command line is invalid
   3   interrupted: the answer is partial, and says so
   4   answered, but something that should have been read was not
@@ -44,7 +45,15 @@ Exit codes:
 @click.option("--region", help="The Region; needed with --target aws.")
 @click.option("--profile", help="One of boto3's profiles, with --target aws.")
 @click.option("--format", "format_", type=click.Choice(["table", "json", "csv", "mermaid"]), default="table")
-@click.option("--limit", default=40, show_default=True, type=click.IntRange(1), help="Rows that the table shows.")
+@click.option("--limit", default=40, show_default=True, type=click.IntRange(1), help="Lines that the table shows.")
+@click.option(
+    "--sort",
+    type=click.Choice(["uses", "recent"]),
+    default="uses",
+    show_default=True,
+    help="The table: the most used or the most recently used first.",
+)
+@click.option("--fail-if-used", is_flag=True, help="Exit with 1 when the key was used; for pipelines.")
 @click.option("--logs", metavar="PLACE", help="Where the log files are, for spark, and for athena --create-table.")
 @click.option("--master", metavar="URL", help="spark: its master, e.g. spark://host:7077.")
 @click.option("--database", default="default", show_default=True, help="athena: the database.")

@@ -138,8 +138,9 @@ def principal(record: Record) -> str:
     if principal_id:
         head, _, tail = principal_id.rpartition(":")
         named = head if tail and head else principal_id
+        caller, owner = text(record, "userIdentity", "accountId"), text(record, "recipientAccountId")
         if named:
-            return named
+            return f"{caller}:{named}" if len(caller) == 12 and owner and caller != owner else named
     if text(record, "userIdentity", "accountId") == "ANONYMOUS_PRINCIPAL":
         return "anonymous"
     return text(record, "userIdentity", "invokedBy") or text(record, "userIdentity", "accountId") or "unknown"
@@ -162,15 +163,24 @@ def context(record: Record, key: KeyName) -> dict[str, Any]:
 
 
 def service(record: Record, key: KeyName | None = None) -> str:
-    for said in (
-        text(record, "userIdentity", "invokedBy"),
-        text(record, "sourceIPAddress"),
-        text(record, "userAgent"),
-    ):
-        if ".amazonaws.com" in said and said != "internal.amazonaws.com" and " " not in said:
+    asked = context(record, key or ANY)
+    known = next((name for name in CONTEXT if asked.get(name)), "")
+    spelled = next((m.group(1) for n in sorted(asked) if (m := re.match(r"aws:([a-z][a-z0-9-]*):", n))), "")
+    agent = text(record, "userAgent")
+    places = [text(record, "userIdentity", "invokedBy"), text(record, "sourceIPAddress"), agent]
+    for said in (*places[:2], "" if agent == "console.amazonaws.com" else agent):
+        if _is_service(said):
             return said
-    known = next((name for name in CONTEXT if context(record, key or ANY).get(name)), "")
-    return f"{CONTEXT[known]}.amazonaws.com" if known else "direct"
+    if known or spelled:
+        return f"{CONTEXT[known] if known else spelled}.amazonaws.com"
+    for said in (text(record, "requestParameters", "granteePrincipal"), agent):
+        if _is_service(said):
+            return said
+    return "AWS Internal" if {"AWS Internal", "internal.amazonaws.com"} & set(places[:2]) else "direct"
+
+
+def _is_service(said: str) -> bool:
+    return ".amazonaws.com" in said and said != "internal.amazonaws.com" and " " not in said
 
 
 ANY = KeyName("none")
@@ -181,6 +191,9 @@ def resource(record: Record, key: KeyName) -> str:
     for name in CONTEXT:
         if told.get(name):
             return str(told[name])
+    pairs = ",".join(f"{name}={told[name]}" for name in sorted(told))
+    if arn := re.search(r"=(arn:aws[a-z-]*:[^,]*)", pairs):
+        return arn.group(1)
     if found := instance(record):
         return found
     return ",".join(f"{name}={told[name]}" for name in sorted(told))

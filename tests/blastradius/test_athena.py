@@ -61,7 +61,7 @@ def test_the_rows_become_the_same_answer(aws: Session, queries: Callable[..., Qu
         for row in each
     ]
     rows = [[*row[:-1], "0"] for row in rows]
-    undated = ["undated", "x", "direct", "", "1", *["0"] * 2, *[""] * 5, "Decrypt", "", "", "", "0", "0"]
+    undated = ["undated", "x", "direct", "", "1", *["0"] * 2, *[""] * 5, "Decrypt", "", "", "", "0", "", "0"]
     client = queries("QUEUED", "RUNNING", scanned=2_000_000_000)
     said: list[str] = []
     athena = Athena(client, table(), say=said.append, size=lambda _: 4_000_000_000, poll=0)

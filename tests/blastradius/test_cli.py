@@ -71,6 +71,9 @@ def test_what_could_not_be_read_is_an_exit_code_of_its_own(tmp_path: Path) -> No
         (["nonsense", "--source", "."], 5, "names no KMS key"),
         ([ARN, "--source", "/nonexistent"], 5, "there is no folder or file"),
         ([ARN, "--source", "s3://bucket"], 2, "needs an AWS"),
+        ([ARN, "--source", ""], 2, "--source is empty"),
+        ([ARN[:-1], "--source", "."], 5, "one may be missing"),
+        ([ARN, "--source", ".", "--only-account", "prod"], 2, "12 digits"),
         ([ARN, "--source", ".", "--account", "111122223333"], 2, "--only-account"),
         ([ARN, "--source", "spark"], 2, "needs --master"),
     ],
@@ -94,3 +97,49 @@ def test_ctrl_c_gives_what_was_found_marked_as_partial(tmp_path: Path) -> None:
     assert asking.returncode == 3
     assert told["partial"]
     assert told["coverage"]["partial"] == "interrupted"
+
+
+def table(*arguments: str, columns: int = 80) -> list[str]:
+    command = [GAMEDAY, "blast-radius", *arguments, "--since", "2026-11-01", "--until", "2026-11-30"]
+    shown = subprocess.run(command, capture_output=True, text=True, env=NO_AWS | {"COLUMNS": str(columns)}, timeout=60)
+    return shown.stdout.splitlines()
+
+
+def as_role(name: str) -> dict[str, object]:
+    identity = dict(made()["userIdentity"])
+    identity["arn"] = f"arn:aws:sts::111122223333:assumed-role/{name}/s"
+    return identity | {"sessionContext": {}}
+
+
+def test_every_principal_is_seen_at_80_columns(tmp_path: Path) -> None:
+    objects = [{"encryptionContext": {"aws:s3:arn": f"arn:aws:s3:::data/part-{number:03}"}} for number in range(50)]
+    many = [made(eventID=f"o{n}", requestParameters=each) for n, each in enumerate(objects)]
+    names = [f"a-long-name-that-all-begin-with-{number:02}" for number in range(45)]
+    put(tmp_path, *many, *(made(eventID=name, userIdentity=as_role(name)) for name in names))
+    lines = table(ARN, "--source", str(tmp_path))
+    assert max(len(line) for line in lines if not line.startswith("KEY")) <= 80
+    assert next(line for line in lines if line.startswith("role/team/app")).split()[2:4] == ["50", "resources:"]
+    text = " ".join(lines)
+    assert [name for name in names if name[-2:] + " " not in text and name not in text] == []
+
+
+def test_the_most_recent_come_first_where_that_is_asked_for(tmp_path: Path) -> None:
+    late = made(eventID="3", eventTime="2026-11-25T00:00:00Z", userIdentity=as_role("late"))
+    put(tmp_path, made(eventID="1"), made(eventID="2"), late)
+    first = [table(ARN, "--source", str(tmp_path), "--sort", how)[4].split()[0] for how in ("uses", "recent")]
+    assert first == ["role/team/app", "role/late"]
+    assert "1 use," in " ".join(table(ARN, "--source", str(put(tmp_path / "one", made()))))
+
+
+def test_a_pipeline_may_fail_where_the_key_is_used(tmp_path: Path) -> None:
+    put(tmp_path, made())
+    assert [gameday(ARN, "--source", str(tmp_path), *more).returncode for more in ((), ("--fail-if-used",))] == [0, 1]
+    unused = ARN[:-1] + "1"
+    assert gameday(unused, "--source", str(tmp_path), "--fail-if-used").returncode == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "mermaid"])
+def test_what_has_no_room_for_it_says_on_standard_error_what_is_missing(form: str, tmp_path: Path) -> None:
+    put(tmp_path, made()).with_name("b.json.gz").write_bytes(b"\x1f\x8b")
+    shown = gameday(ARN, "--source", str(tmp_path), "--format", form)
+    assert (shown.returncode, "every number is a lower bound" in shown.stderr) == (4, True)

@@ -234,3 +234,68 @@ def test_each_use_is_given_when_asked_for() -> None:
     assert [use.event_id for use in answer.uses] == ["1", "2"]
     first = answer.uses[0]
     assert (first.kind, first.session, first.service) == (Kind.USE, "build-7", "s3.amazonaws.com")
+
+
+def test_a_dry_run_is_neither_a_use_nor_a_failure() -> None:
+    answer = ask(made(), made(eventID="2", errorCode="DryRunOperationException"))
+    assert (answer.totals.uses, answer.totals.errors, answer.totals.dry_runs) == (1, 0, 1)
+
+
+def test_an_addendum_is_the_same_call() -> None:
+    late = made(eventID="2", addendum={"reason": "UPDATED_DATA", "originalEventID": made()["eventID"]})
+    answer = ask(made(), late)
+    assert (answer.totals.uses, answer.coverage.repeated) == (1, 1)
+
+
+def test_a_network_activity_event_is_the_same_call_where_there_is_another() -> None:
+    twin = made(eventID="2", eventCategory="NetworkActivity", eventType="AwsVpceEvent")
+    alone = made(eventID="3", eventCategory="NetworkActivity", requestID="other", errorCode="VpceAccessDenied")
+    answer = ask(made(), twin, alone)
+    assert (answer.totals.uses, answer.totals.errors) == (2, 1)
+
+
+def test_what_differs_with_each_message_is_no_resource() -> None:
+    contexts = [{"aws-crypto-public-key": f"A{number}+/==", "table": "orders"} for number in range(3)]
+    records = [made(eventID=str(n), requestParameters={"encryptionContext": each}) for n, each in enumerate(contexts)]
+    assert [row.resource for row in ask(*records).rows] == ["table=orders"]
+
+
+ECR = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/web"
+
+
+@pytest.mark.parametrize(
+    ("changes", "service", "resource"),
+    [
+        ({"requestParameters": {"encryptionContext": {"aws:ecr:arn": ECR}}}, "ecr.amazonaws.com", ECR),
+        ({"requestParameters": {"encryptionContext": {"aws:new:thing": "x"}}}, "new.amazonaws.com", "aws:new:thing=x"),
+        ({"requestParameters": {"granteePrincipal": "rds.amazonaws.com"}}, "rds.amazonaws.com", ""),
+        ({"requestParameters": {"encryptionContext": {"team": "x"}}}, "AWS Internal", "team=x"),
+    ],
+)
+def test_a_service_that_is_not_named_is_told_by_what_it_left(
+    changes: dict[str, object], service: str, resource: str
+) -> None:
+    identity = made()["userIdentity"] | {"invokedBy": "AWS Internal"}
+    agent = {"userAgent": "console.amazonaws.com"} if service.startswith("ecr") else {"userAgent": "AWS Internal"}
+    (row,) = ask(made(userIdentity=identity, sourceIPAddress="AWS Internal", **agent, **changes)).rows
+    assert (row.service, row.resource) == (service, resource)
+
+
+def test_a_caller_of_another_account_is_told_with_it() -> None:
+    identity = {"type": "AWSAccount", "principalId": "AROAX:job", "accountId": OTHER}
+    assert ask(made(userIdentity=identity)).rows[0].principal == f"{OTHER}:AROAX"
+
+
+def test_two_functions_of_one_role_are_told_apart() -> None:
+    names = [f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}" for name in ("one", "two")]
+    identities = [made()["userIdentity"] | {"inScopeOf": {"credentialsIssuedTo": name}} for name in names]
+    calls = [made(eventID=str(n), userIdentity=each, requestParameters={}) for n, each in enumerate(identities)]
+    assert sorted(row.resource for row in ask(*calls).rows) == names
+    calls = [made(eventID=str(n), userIdentity=each) for n, each in enumerate(identities)]
+    assert [row.issued_to for row in ask(*calls).rows] == [tuple(names)]
+
+
+def test_a_key_of_the_same_id_elsewhere_is_no_answer() -> None:
+    asked = Question(KeyName.parse(ARN.replace(ACCOUNT, OTHER)), QUESTION.window)
+    coverage = Embedded(Given(made())).ask(asked).coverage
+    assert (coverage.complete, ARN in coverage.gaps[0]) == (False, True)

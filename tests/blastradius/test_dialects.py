@@ -49,6 +49,7 @@ def as_athena_reads(database: duckdb.DuckDBPyConnection, folder: Path) -> str:
         "eventid",
         "recipientaccountid",
         "sharedeventid",
+        "eventcategory",
     )
     columns = ", ".join(
         [
@@ -64,6 +65,7 @@ def as_athena_reads(database: duckdb.DuckDBPyConnection, folder: Path) -> str:
         table="logs",
         partitions="day <> ''",
         shared="sharedeventid",
+        category="eventcategory",
         issued_to="useridentity.inscopeof.credentialsissuedto",
     )
 

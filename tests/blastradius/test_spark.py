@@ -129,7 +129,7 @@ def test_lookup_a_folder_a_bucket_and_a_cluster_answer_alike(
     day = Window(until - timedelta(days=1), until)
     found = Embedded(Lookup([aws], refusals=day, pace=Pace(0.001))).ask(Question(KeyName.parse(key), day))
     shown = {way: subprocess.check_output(command, text=True) for way, command in commands.items()}
-    shown["lookup"] = "".join(as_json(found, 40))
+    shown["lookup"] = "".join(as_json(found, 40, "uses"))
     told_ = {way: alike(json.loads(text)) for way, text in shown.items()}
     assert len(told_["folder"]["rows"]) == 3 and told_["folder"]["totals"]["refused"] == 2
     assert told_ == dict.fromkeys(shown, told_["folder"])
