@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from gameday.errors import CannotInject
-from gameday.sdk import AWS
+from gameday.sdk import AWS, Cause
 
 _NAME = r"(role|user)/[\w+=,.@/-]+"
 Principal = Annotated[str, StringConstraints(pattern=rf"^({_NAME}|arn:aws[a-z-]*:(iam|sts)::\d{{12}}:[\w+=,.@/-]+)$")]
@@ -37,6 +37,27 @@ def refuse_caller(aws: AWS, arns: tuple[str, ...]) -> None:
             raise CannotInject(f"{arn} is everybody in the account, gameday included: name roles or users")
         if _is(arn, caller):
             raise CannotInject(f"{arn} is who gameday runs as ({caller}): it could not take the denial back")
+
+
+def refuse_unknown(aws: AWS, arns: tuple[str, ...]) -> None:
+    """Raise CannotInject when one of them is a role or user of this account that is not there under that ARN.
+
+    KMS says no more than "one or more invalid principals", and only at the inject. Who may not look is not refused;
+    other accounts' roles cannot be looked up. Source: AWS KMS API Reference, PutKeyPolicy.
+    """
+    for arn in arns:
+        account, (kind, _, path) = arn.split(":")[4], arn.split(":")[5].partition("/")
+        if account != aws.account or kind not in ("role", "user"):
+            continue
+        name, there = path.rsplit("/", 1)[-1], ""
+        with aws.answering() as answer:
+            iam = aws.client("iam")
+            found = iam.get_role(RoleName=name)["Role"] if kind == "role" else iam.get_user(UserName=name)["User"]
+            there = found["Arn"]
+        if answer.cause is Cause.NOT_FOUND:
+            raise CannotInject(f"there is no {arn}: a key policy may not name it")
+        if answer.ok and there != arn:
+            raise CannotInject(f"{arn} is in fact {there}: name it with its path, or as that")
 
 
 def _is(arn: str, caller: str) -> bool:

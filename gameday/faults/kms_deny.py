@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gameday.errors import CannotInject
 from gameday.faults import _policy
-from gameday.faults._principals import Principal, arn_of, refuse_caller
+from gameday.faults._principals import Principal, arn_of, refuse_caller, refuse_unknown
 from gameday.sdk import (
     AWS,
     Before,
@@ -23,6 +23,7 @@ from gameday.sdk import (
     StepFault,
     StillOurs,
     Unknown,
+    dns_suffix,
     unlike,
 )
 
@@ -54,6 +55,9 @@ class Deny(StepFault):
     **PutKeyPolicy has no compare-and-set**: a change that someone makes between that read and that write, a moment, is
     lost. A principal that is deleted while the fault lasts is replaced in the policy by its unique id, and KMS then
     refuses the whole policy: remove that statement by hand.
+
+    A role or user of the caller's account is looked up where ``iam:GetRole`` and ``iam:GetUser`` are allowed: KMS
+    refuses a policy that names nobody, and a role that has a path goes by its path.
 
     Refused: the caller or the account's root among the principals, actions that the way back needs, a policy that has
     a statement of gameday's already, and one that would grow beyond 32 KiB. KMS's own check against locking oneself
@@ -104,7 +108,9 @@ class Deny(StepFault):
             said = f"{answer.code or answer.cause}: {answer.detail}"
             raise CannotInject(f"the policy of key {self.key} could not be read ({said})")
         if self.principals:
-            refuse_caller(aws, tuple(arn_of(one, self.key) for one in self.principals))
+            arns = tuple(arn_of(one, self.key) for one in self.principals)
+            refuse_caller(aws, arns)
+            refuse_unknown(aws, arns)
         if _policy.has(text, f"{SID}*"):
             raise CannotInject(
                 f"the policy of key {self.key} has a statement {SID}… already: of another run, or of another kms.deny "
@@ -161,7 +167,7 @@ class Deny(StepFault):
 
     def _statement(self, sid: str) -> _policy.Statement:
         region = self.key.split(":")[3]
-        services = [one if "." in one else f"{one}.{region}.amazonaws.com" for one in self.services]
+        services = [one if "." in one else f"{one}.{region}.{dns_suffix(region)}" for one in self.services]
         who = [arn_of(one, self.key) for one in self.principals]
         return {
             "Sid": sid,

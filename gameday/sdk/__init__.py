@@ -36,6 +36,7 @@ from gameday.sdk._observation import (
     Observation,
     Outcome,
 )
+from gameday.sdk._partitions import dns_suffix
 from gameday.sdk._parts import (
     Before,
     Calls,
@@ -230,6 +231,7 @@ __all__ = [
     "classify",
     "clean",
     "clean_lines",
+    "dns_suffix",
     "dry_run",
     "evenly",
     "first_broken",

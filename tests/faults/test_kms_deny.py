@@ -108,9 +108,10 @@ def test_there_and_back_to_the_letter(
 
 
 def test_named_principals_and_nobody_else(
-    key: str, clock: S3Object, role: Callable[[str], Session], aws: Session
+    key: str, clock: S3Object, role: Callable[[str], Session], aws: Session, client: Callable[[str], Any]
 ) -> None:
     app, other = role("team/app"), role("other")
+    client("iam").create_user(UserName="alice")
     fault = Deny(key=key, principals=("role/team/app", "user/alice"))
     before = fault.capture(aws)
     fault.inject(aws, before)
@@ -194,6 +195,37 @@ def test_the_caller_is_never_locked_out(aws: Session, key: str, role: Callable[[
             Deny(key=key, principals=("role/other", principal)).capture(app)
     with pytest.raises(CannotInject, match="everybody in the account"):
         Deny(key=key, principals=(ROOT,)).capture(app)
+
+
+def test_a_role_that_is_not_there_or_has_a_path_is_found_out_before_anything_is_touched(
+    aws: Session, key: str, role: Callable[[str], Session], lab: LabControl
+) -> None:
+    role("team/app")
+    with pytest.raises(CannotInject, match=f"{ACCOUNT}:role/app is in fact .*:role/team/app: name it with"):
+        Deny(key=key, principals=("role/app",)).check(aws)
+    for principal in ("role/nobody", "user/nobody"):
+        with pytest.raises(CannotInject, match=f"there is no arn:aws:iam::{ACCOUNT}:{principal}"):
+            Deny(key=key, principals=(principal,)).check(aws)
+    lab.trouble("refuse", service="iam", operation="GetRole", code="AccessDenied")
+    Deny(key=key, principals=("role/nobody",)).check(aws)  # who may not look it up is not refused for that
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "suffix"),
+    [
+        ("aws", "eu-west-1", "amazonaws.com"),
+        ("aws-us-gov", "us-gov-west-1", "amazonaws.com"),
+        ("aws-cn", "cn-north-1", "amazonaws.com.cn"),
+        ("aws-eusc", "eusc-de-east-1", "amazonaws.eu"),
+        ("aws", "ab-nowhere-9", "amazonaws.com"),
+    ],
+)
+def test_a_service_goes_by_the_name_that_the_regions_partition_gives_it(
+    partition: str, region: str, suffix: str
+) -> None:
+    fault = Deny(key=f"arn:{partition}:kms:{region}:{ACCOUNT}:key/1", services=("s3", "ec2.other.example"))
+    condition = fault._statement("sid")["Condition"]
+    assert condition == {"StringEquals": {"kms:ViaService": [f"s3.{region}.{suffix}", "ec2.other.example"]}}
 
 
 def test_one_at_a_time(aws: Session, fault: Deny, key: str) -> None:
