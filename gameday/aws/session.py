@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gameday.aws.answers import Answering
 from gameday.aws.made import Keys, config, isolated, usual, without_account
+from gameday.aws.partitions import dns_suffix
 from gameday.aws.signed import SignedReads
 from gameday.errors import Interrupted, TargetError
 from gameday.sdk import REHEARSAL, Answer
@@ -98,8 +99,13 @@ class Session:
 
     @property
     def partition(self) -> str:
-        """``aws``, ``aws-cn`` or ``aws-us-gov``."""
+        """The id of the partition: ``aws``, ``aws-cn``, ``aws-us-gov``, ``aws-eusc``."""
         return self._partition
+
+    @property
+    def dns_suffix(self) -> str:
+        """What endpoints and ``kms:ViaService`` end with in the Region: ``amazonaws.com`` or ``amazonaws.com.cn``."""
+        return dns_suffix(self._region)
 
     @property
     def run(self) -> str:

@@ -23,7 +23,6 @@ from gameday.sdk import (
     StepFault,
     StillOurs,
     Unknown,
-    dns_suffix,
     unlike,
 )
 
@@ -117,7 +116,7 @@ class Deny(StepFault):
                 "of this one, which can name all principals in one"
             )
         sid = self._sid(aws.run)
-        if (size := len(_policy.added(text, self._statement(sid)).encode())) > LONGEST:
+        if (size := len(_policy.added(text, self._statement(aws, sid)).encode())) > LONGEST:
             raise CannotInject(f"the policy of key {self.key} would have {size} bytes, and KMS takes {LONGEST}")
         return {"policy": text, "sid": sid}
 
@@ -130,7 +129,7 @@ class Deny(StepFault):
 
     def inject(self, aws: AWS, before: Before) -> None:
         """PutKeyPolicy, once, of what was read immediately before and the statement."""
-        self._write(aws, _policy.added(self._read(aws), self._statement(str(before["sid"]))))
+        self._write(aws, _policy.added(self._read(aws), self._statement(aws, str(before["sid"]))))
 
     def undo(self, aws: AWS, before: Before) -> None:
         """PutKeyPolicy of what was read immediately before, without the statement.
@@ -165,9 +164,9 @@ class Deny(StepFault):
     def _write(self, aws: AWS, text: str) -> None:
         aws.changing("kms").put_key_policy(KeyId=self.key, PolicyName="default", Policy=text)
 
-    def _statement(self, sid: str) -> _policy.Statement:
+    def _statement(self, aws: AWS, sid: str) -> _policy.Statement:
         region = self.key.split(":")[3]
-        services = [one if "." in one else f"{one}.{region}.{dns_suffix(region)}" for one in self.services]
+        services = [one if "." in one else f"{one}.{region}.{aws.dns_suffix}" for one in self.services]
         who = [arn_of(one, self.key) for one in self.principals]
         return {
             "Sid": sid,

@@ -36,7 +36,6 @@ from gameday.sdk._observation import (
     Observation,
     Outcome,
 )
-from gameday.sdk._partitions import dns_suffix
 from gameday.sdk._parts import (
     Before,
     Calls,
@@ -231,7 +230,6 @@ __all__ = [
     "classify",
     "clean",
     "clean_lines",
-    "dns_suffix",
     "dry_run",
     "evenly",
     "first_broken",

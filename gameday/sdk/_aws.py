@@ -69,7 +69,11 @@ class AWS(Protocol):
 
     @property
     def partition(self) -> str:
-        """``aws``, ``aws-cn`` or ``aws-us-gov``."""
+        """The id of the partition: ``aws``, ``aws-cn``, ``aws-us-gov``, ``aws-eusc``."""
+
+    @property
+    def dns_suffix(self) -> str:
+        """What endpoints and ``kms:ViaService`` end with in the Region: ``amazonaws.com`` or ``amazonaws.com.cn``."""
 
     @property
     def run(self) -> str:

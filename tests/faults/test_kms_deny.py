@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -224,7 +225,8 @@ def test_a_service_goes_by_the_name_that_the_regions_partition_gives_it(
     partition: str, region: str, suffix: str
 ) -> None:
     fault = Deny(key=f"arn:{partition}:kms:{region}:{ACCOUNT}:key/1", services=("s3", "ec2.other.example"))
-    condition = fault._statement("sid")["Condition"]
+    aws = Session(region=region, run="7f3a9c12", started=datetime.now(UTC))
+    condition = fault._statement(aws, "sid")["Condition"]
     assert condition == {"StringEquals": {"kms:ViaService": [f"s3.{region}.{suffix}", "ec2.other.example"]}}
 
 

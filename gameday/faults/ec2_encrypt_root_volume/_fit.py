@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gameday.errors import CannotInject
 from gameday.faults.ec2_encrypt_root_volume import _look
 from gameday.faults.ec2_encrypt_root_volume._step import DELETE, DEVICE, KEPT_BY, POWER, ROOT_OF
-from gameday.sdk import AWS, dns_suffix, stop_harm
+from gameday.sdk import AWS, stop_harm
 
 if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import InstanceTypeDef, VolumeTypeDef
@@ -58,5 +58,5 @@ def not_made(aws: AWS, key: str, why: str) -> CannotInject:
     return CannotInject(
         f"{why}: EC2 could not use {key} for this caller; allow kms:CreateGrant, kms:Decrypt, kms:DescribeKey, "
         f"kms:GenerateDataKeyWithoutPlaintext and kms:ReEncrypt* on it "
-        f"through ec2.{aws.region}.{dns_suffix(aws.region)}"
+        f"through ec2.{aws.region}.{aws.dns_suffix}"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from botocore.loaders import create_loader
+
 
 @cache
 def _partitions() -> tuple[tuple[str, str, str, frozenset[str]], ...]:
     """Each partition's id, DNS suffix, pattern of Regions, and Regions; botocore's ``partitions.json``."""
-    from botocore.loaders import create_loader  # loaded by the first call to AWS anyhow, and not before
-
     return tuple(
         (one["id"], one["outputs"]["dnsSuffix"], one["regionRegex"], frozenset(one["regions"]))
         for one in create_loader().load_data("partitions")["partitions"]
