@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gameday.errors import JournalError
+from gameday.journal.place import not_ours_alone, replaceable
 from gameday.journal.versions import bring_up_to_date
 
 BUSY_SECONDS = 5
@@ -111,6 +112,16 @@ class Database:
             cause = " ".join(str(getattr(error, "orig", None) or error).split())
             raise JournalError(f"the journal at {self.place} {what}: {cause}") from error
 
+    def _be_ours_alone(self, file: Path) -> None:
+        """Raise JournalError where somebody else may write the journal: it says what a rollback does."""
+        for path in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+            if path.exists() and (why := not_ours_alone(path, regular=True)):
+                raise JournalError(f"the journal is refused, since others may write to it: {why}")
+        folder = file.parent
+        mine = folder == Path(default_place()).parent
+        if why := not_ours_alone(folder) if mine else replaceable(folder):
+            raise JournalError(f"the journal at {file} is refused, since others may replace it: {why}")
+
     def _connect(self, url: URL, create: bool) -> Engine:
         if self._file is None:
             from gameday.journal.postgres import engine  # psycopg is an extra, and slow to load
@@ -118,6 +129,7 @@ class Database:
             return engine(url)
         if create or self._file.exists():
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._be_ours_alone(self._file)
             self._file.touch(mode=0o600)
             made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         else:

@@ -21,3 +21,12 @@ def not_ours_alone(path: Path, found: os.stat_result | None = None, *, regular: 
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return f"{path} is writable by others (mode {found.st_mode & 0o7777:04o}); chmod go-w {path}"
     return ""
+
+
+def replaceable(folder: Path) -> str:
+    """Why everybody may replace a file in a folder, in a few words, or ``""``; in one like /tmp only its owner may."""
+    found = folder.stat()
+    everybodys = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+    return (
+        f"{folder} is writable by others (mode {found.st_mode & 0o7777:04o}); chmod o-w {folder}" if everybodys else ""
+    )

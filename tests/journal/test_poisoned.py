@@ -139,3 +139,49 @@ def test_a_folder_that_everybody_may_write_to_is_not_believed(kept: SqlJournal) 
     assert said.startswith(IGNORED)
     assert "writable by others (mode 0777)" in said
     assert kept.steps("aaaa1111", only_open=True), "the step stays open until the receipt can be believed"
+
+
+def as_found(folder: Path) -> Path:
+    """The usual state directory, with a journal in it."""
+    state = folder / "gameday"
+    state.mkdir(mode=0o700)
+    SqlJournal(str(state / "journal.db"))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("mode", "of", "said"),
+    [
+        (0o666, "journal.db", "writable by others (mode 0666)"),
+        (0o660, "journal.db", "writable by others (mode 0660)"),
+        (0o777, "", "writable by others (mode 0777)"),
+        (0o770, "", "writable by others (mode 0770)"),
+    ],
+)
+def test_a_journal_that_others_may_write_or_replace_is_refused(tmp_path: Path, mode: int, of: str, said: str) -> None:
+    state = as_found(tmp_path)
+    (state / of).chmod(mode)
+    for words in (("status",), ("rollback", "--all"), ("run", "killswitch", "--target", "lab=http://127.0.0.1:9")):
+        told = gameday(tmp_path, *words, exit_code=None)
+        assert told.returncode in (5, 9), told
+        assert said in told.stderr
+        assert "chmod" in told.stderr
+        assert "Traceback" not in told.stderr
+
+
+@AS_ROOT
+@pytest.mark.parametrize("of", ["journal.db", ""])
+def test_a_journal_of_somebody_elses_is_refused(tmp_path: Path, of: str) -> None:
+    os.chown(as_found(tmp_path) / of, 65534, 65534)
+    told = gameday(tmp_path, "status", exit_code=None)
+    assert told.returncode in (5, 9)
+    assert "is not owned by you (user 0) but by user 65534" in told.stderr
+
+
+def test_a_journal_elsewhere_may_be_in_a_folder_of_a_group_or_in_tmp_but_not_in_everybodys(tmp_path: Path) -> None:
+    file = tmp_path / "shared" / "j.db"
+    SqlJournal(str(file))
+    for mode, fine in ((0o775, True), (0o1777, True), (0o777, False)):
+        file.parent.chmod(mode)
+        told = gameday(tmp_path, "status", "--journal", str(file), exit_code=None)
+        assert (told.returncode == 0) is fine, told
