@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gameday import __version__
+from gameday.cli import completion
 from gameday.cli.blast_radius_command import blast_radius
 from gameday.cli.dashboards_command import dashboards
 from gameday.cli.halt_command import abandon, halt, resume
@@ -23,7 +24,7 @@ def gameday() -> None:
 
 
 @gameday.command()
-@click.argument("playbook")
+@click.argument("playbook", shell_complete=completion.playbooks)
 @vars_option
 @target_options
 @journal_option
@@ -45,7 +46,7 @@ def run(**options: object) -> None:
 
 
 @gameday.command()
-@click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK...")
+@click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK...", shell_complete=completion.playbooks)
 @vars_option
 @click.option("--target", metavar="FILE.yaml", help="The target file that they are to run with; it is checked too.")
 def validate(playbooks: tuple[str, ...], var: tuple[str, ...], target: str | None) -> None:
@@ -103,7 +104,7 @@ def exporters(markdown: bool) -> None:
 
 
 @gameday.command()
-@click.argument("playbook")
+@click.argument("playbook", shell_complete=completion.playbooks)
 @vars_option
 @target_options
 @journal_option
@@ -115,7 +116,7 @@ def plan(**options: object) -> None:
 
 
 @gameday.command()
-@click.argument("playbook")
+@click.argument("playbook", shell_complete=completion.playbooks)
 @vars_option
 @target_options
 @journal_option
@@ -127,7 +128,7 @@ def drill(**options: object) -> None:
 
 
 @gameday.command("iam-policy")
-@click.argument("playbook")
+@click.argument("playbook", shell_complete=completion.playbooks)
 @vars_option
 @target_options
 @journal_option
@@ -139,7 +140,7 @@ def iam_policy(**options: object) -> None:
 
 
 @gameday.command()
-@click.argument("playbook")
+@click.argument("playbook", shell_complete=completion.playbooks)
 @vars_option
 @target_options
 def stage(**options: object) -> None:
@@ -150,7 +151,7 @@ def stage(**options: object) -> None:
 
 
 @gameday.command()
-@click.argument("playbook")
+@click.argument("playbook", shell_complete=completion.playbooks)
 @vars_option
 @target_options
 def unstage(**options: object) -> None:
@@ -161,7 +162,7 @@ def unstage(**options: object) -> None:
 
 
 @gameday.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=completion.runs)
 @click.option("--all", "all_", is_flag=True, help="The open undo steps of every run that has ended.")
 @click.option("--within", default="2m", show_default=True, help="How long to try, e.g. 90s or 10m.")
 @click.option("--ours", is_flag=True, help="You know that a key which RUN may have disabled was disabled by RUN.")
@@ -178,7 +179,7 @@ def rollback(run: str | None, all_: bool, within: str, ours: bool, journal: str 
 
 
 @gameday.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON lines.")
 @journal_option
 def show(run: str, as_json: bool, journal: str | None) -> None:

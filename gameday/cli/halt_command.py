@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gameday.cli import completion
 from gameday.cli.options import journal_option
 
 
@@ -27,7 +28,7 @@ def resume(journal: str | None) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept in the journal. Needed to abandon.")
 @click.option("--within", default="30s", show_default=True, help="How long to wait for a living run to do so.")
 @click.option("--acknowledge", is_flag=True, help="You know what RUN left as it is: status need not say so any more.")

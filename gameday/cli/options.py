@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import click
 
+from gameday.cli import completion
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -52,6 +54,7 @@ def target_options(command: F) -> F:
         click.option(
             "--target",
             metavar="lab|lab=URL|aws|FILE.yaml",
+            shell_complete=completion.targets,
             default="lab",
             show_default=True,
             help="Which AWS: an embedded lab, one that is already up, a real account, or what a target file says.",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from gameday.cli import completion
 from gameday.cli.options import journal_option
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.option(
     "--format",
     "form",
@@ -27,7 +28,7 @@ def report(run: str, form: str, output: str | None, journal: str | None) -> None
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.option("--head", metavar="SHA256", help="The last event's hash, as a report or another copy gives it.")
 @journal_option
 def verify(run: str, head: str | None, journal: str | None) -> None:

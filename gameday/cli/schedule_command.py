@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from gameday.cli import completion
 from gameday.cli.options import journal_option, vars_option
 
 
 @click.command()
-@click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK_OR_DIR...")
+@click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK_OR_DIR...", shell_complete=completion.playbooks)
 @vars_option
 @click.option(
     "--target",
@@ -16,6 +17,7 @@ from gameday.cli.options import journal_option, vars_option
     multiple=True,
     default=("lab",),
     metavar="lab|lab=URL|aws|FILE",
+    shell_complete=completion.targets,
     help="Which AWS, as for gameday run; repeatable: each playbook runs on each of them.  [default: lab]",
 )
 @click.option("--account", help="The account that you mean; needed with --target aws.")

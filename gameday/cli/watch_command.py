@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from gameday.cli import completion
 from gameday.cli.options import journal_option, quick_imports, target_options, vars_option
 
 
 @click.command()
-@click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK...")
+@click.argument("playbooks", nargs=-1, required=True, metavar="PLAYBOOK...", shell_complete=completion.playbooks)
 @vars_option
 @target_options
 @journal_option
