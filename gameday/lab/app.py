@@ -48,6 +48,7 @@ class Lab:
         ebs = Ebs(self.world, keys, access)
         self._access = access
         trails = Trails(self.world)
+        self._ec2 = Ec2(self.world, ebs)
         self.services: dict[str, list[Service]] = {
             "kms": [Kms(self.world, keys, access)],
             "s3": [
@@ -56,7 +57,7 @@ class Lab:
                 S3Requests(self.world),
                 S3(self.world, keys, access),
             ],
-            "ec2": [Ec2(self.world, ebs)],
+            "ec2": [self._ec2],
             "sts": [Sts(self.world)],
             "iam": [Iam(self.world, access)],
             "cloudtrail": [CloudTrail(self.world), trails],
@@ -135,6 +136,8 @@ class Lab:
             answer = answer or hook.before(call)
         if answer is None:
             answer = self.world.moto.ask(call)
+            if self.world.moto.launches.made:
+                self._ec2.launched(call)
             for hook in hooks:
                 hook.after(call, answer)
         return answer

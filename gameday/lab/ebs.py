@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from .access import Access
+from .images import IMAGE_OPERATIONS, HandedOn, default_key, find_key
 from .kms import Keys
-from .shapes import Instance, Key, Volume
+from .shapes import Instance, Volume
 from .volumekeys import VolumeKeys
 from .wire import Answer, AwsError
 from .world import Behaviour, World
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 VOLUME_ID = re.compile(rb"<volumeId>(vol-[0-9a-f]+)</volumeId>")
 SNAPSHOT_ID = re.compile(rb"<snapshotId>(snap-[0-9a-f]+)</snapshotId>")
 EBS_MAPPING = re.compile(r"(BlockDeviceMappings?\.\d+\.Ebs\.)(KmsKeyId|Encrypted)")
+THROUGHPUT = re.compile(r"(BlockDeviceMappings?\.\d+\.)Ebs\.Throughput")
+FLEET_TEMPLATE = re.compile(
+    r".*LaunchTemplateConfigs\.1\.LaunchTemplateSpecification\.(LaunchTemplate(?:Id|Name)|Version)"
+)
 
 
 class Ebs:
@@ -30,6 +35,9 @@ class Ebs:
         Behaviour("ebs", "AttachVolume with the key unusable: Client.CustomerKeyHasBeenRevoked", "recorded"),
         Behaviour("ebs", "DetachVolume works without InstanceId", "documented"),
         Behaviour("ebs", "volumes and snapshots carry the key's ARN; snapshots pass it on", "documented"),
+        Behaviour("ebs", "encryption by default, and its default key, for new volumes and launches", "documented"),
+        Behaviour("ebs", "a launch keeps Iops and Throughput; images hand on their snapshots' keys", "documented"),
+        Behaviour("ebs", "CopySnapshot with a key that is off ends in the state error, at once", "documented"),
         Behaviour("ebs", "CreateVolume with the key unusable succeeds, and the volume vanishes", "documented"),
         Behaviour("ebs", "a start records CreateGrant, Decrypt; a stop records RetireGrant", "recorded"),
         Behaviour("ebs", "DetachVolume retires the grant that an attachment to a running instance made", "inferred"),
@@ -42,6 +50,7 @@ class Ebs:
         self.asks = VolumeKeys(world, keys, access)
         self._keys = keys
         self.images: dict[str, str] = {}
+        self._handed_on = HandedOn(world, keys, self.asks)
 
     # --- hooks
 
@@ -53,6 +62,12 @@ class Ebs:
             self._name_instance(call)
         elif call.operation in {"CreateVolume", "RunInstances", "CopySnapshot"}:
             self._spell_keys(call)
+        launches = self._world.moto.launches
+        for name, value in call.params.items():
+            if found := THROUGHPUT.fullmatch(name):
+                launches.throughput[call.text(f"{found.group(1)}DeviceName")] = int(str(value))
+            elif found := FLEET_TEMPLATE.fullmatch(name):
+                launches.template.setdefault(found.group(1), value)
         return None
 
     def after(self, call: Call, answer: Answer) -> None:
@@ -66,6 +81,8 @@ class Ebs:
             for raw in SNAPSHOT_ID.findall(answer.body):
                 snapshot = self._world.moto.ec2(call.region).snapshots[raw.decode()]
                 snapshot.kms_key_id = snapshot.volume.kms_key_id
+        elif call.operation in IMAGE_OPERATIONS:
+            self._handed_on.after(call, answer)
         elif call.operation == "AttachVolume":
             volume = self._world.moto.volume(call.region, call.text("VolumeId"))
             instance = self._world.moto.instance(call.region, call.text("InstanceId"))
@@ -127,20 +144,16 @@ class Ebs:
         for prefix in prefixes:
             name = call.text(f"{prefix}KmsKeyId")
             encrypted = call.text(f"{prefix}Encrypted").lower() == "true"
+            if call.operation == "CreateVolume" and self._world.moto.ec2(call.region).ebs_encryption_by_default:
+                encrypted, spelled[f"{prefix}Encrypted"] = True, "true"
             if not self._world.knobs.encrypt_volumes and call.operation == "CreateVolume":
                 spelled[f"{prefix}Encrypted"] = "false"
                 spelled[f"{prefix}KmsKeyId"] = ""
             elif name or encrypted:
-                key = self._find(call, name or "alias/aws/ebs")
+                key = find_key(self._keys, call, name or default_key(self._world, call))
                 spelled[f"{prefix}KmsKeyId"] = key.arn
         if spelled:
             self._rewrite(call, spelled)
-
-    def _find(self, call: Call, name: str) -> Key:
-        try:
-            return self._keys.find(call.region, name, call.who.account)
-        except AwsError as error:
-            raise AwsError("InvalidParameterValue", f"Invalid value '{name}' for kmsKeyId. {error.message}") from error
 
     def _rewrite(self, call: Call, changes: dict[str, str]) -> None:
         call.params |= changes
@@ -159,7 +172,7 @@ class Ebs:
         """Let the root volume stand at the image's root device, as moto does not."""
         devices = instance.block_device_mapping
         listed = instance.image_id in self._world.moto.ec2(call.region).amis
-        asked = [call.params[name] for name in sorted(call.params) if name.endswith(".DeviceName")]
+        asked = instance.lab_mapped
         if not listed:
             # An image that the lab does not know: its root device is whatever the caller mapped first.
             if asked:
@@ -197,7 +210,9 @@ class Ebs:
         snapshot = self._world.moto.ec2(call.region).snapshots.get(volume.snapshot_id or "")
         if volume.encrypted and not volume.kms_key_id:
             inherited = getattr(snapshot, "kms_key_id", None)
-            volume.kms_key_id = inherited or self._find(call, "alias/aws/ebs").arn
+            volume.kms_key_id = inherited or default_key(self._world, call)
+        if volume.kms_key_id and not volume.kms_key_id.startswith("arn:"):
+            volume.kms_key_id = find_key(self._keys, call, volume.kms_key_id).arn
 
 
 def root_volume(world: World, region: str, instance: Instance) -> Volume | None:

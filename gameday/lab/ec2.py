@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from .ebs import Ebs, root_volume
@@ -15,9 +14,12 @@ if TYPE_CHECKING:
 
 XMLNS = "http://ec2.amazonaws.com/doc/2016-11-15/"
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
-INSTANCE_ID = re.compile(rb"<instanceId>(i-[0-9a-f]+)</instanceId>")
 IMAGE_ID = "ami-0ab1c2d3e4f567890"
 BOOT_FAILED = ("Client.InternalError", "Client.InternalError: Client error on launch")
+KEY_OFF = (
+    "Client.InternalError",
+    "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state",
+)
 USER_STOP = ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
 FAILS_WITHIN = 10.0
 """An instance that cannot have its volumes gives up after about this long, however long a boot takes."""
@@ -30,6 +32,9 @@ class Ec2:
         Behaviour("ec2", "StartInstances with an unusable key succeeds: pending, then stopped", "observed"),
         Behaviour("ec2", "its StateReason is Client.InternalError: Client error on launch", "observed"),
         Behaviour("ec2", "RunInstances with an unusable key: pending, then terminated", "recorded"),
+        Behaviour("ec2", "its StateReason names Client.InvalidKMSKey.InvalidState", "observed"),
+        Behaviour("ec2", "so do CreateFleet, Auto Scaling and spot launches, templates and images", "documented"),
+        Behaviour("ec2", "an Auto Scaling launch asks in the name of who called Auto Scaling", "invented"),
         Behaviour("ec2", "pending and stopping take time; so do both status checks", "documented"),
         Behaviour("ec2", "StartInstances on stopping, terminated: IncorrectInstanceState", "documented"),
         Behaviour("ec2", "StopInstances before the first running: IncorrectInstanceState", "observed"),
@@ -76,12 +81,7 @@ class Ec2:
         """Give launches and terminations their time, and volumes their keys."""
         if answer.status >= 400:
             return
-        if call.operation == "RunInstances":
-            for raw in INSTANCE_ID.findall(answer.body):
-                instance = self._world.moto.instance(call.region, raw.decode())
-                if instance is not None:
-                    self._launch(call, instance)
-        elif call.operation == "TerminateInstances":
+        if call.operation == "TerminateInstances":
             for name in call.notes["previous"]:
                 instance = self._world.moto.instance(call.region, name)
                 if instance is not None:
@@ -111,13 +111,17 @@ class Ec2:
                 self._boot(call, instance, fresh=False)
         return _changes("StartInstances", before, instances)
 
+    def launched(self, call: Call) -> None:
+        """Boot what moto has launched for this call, of whichever service: a fleet, an Auto Scaling group, a batch."""
+        for instance in self._world.moto.launches.take():
+            self._launch(call, instance)
+
     def _launch(self, call: Call, instance: Instance) -> None:
         self._ebs.settle_root(call, instance)
-        for volume in self._ebs.volumes_of(call.region, instance):
-            self._ebs.asks.generate_key(call, volume)
-        self._boot(call, instance, fresh=True)
+        made = [self._ebs.asks.generate_key(call, volume) for volume in self._ebs.volumes_of(call.region, instance)]
+        self._boot(call, instance, fresh=True, made=all(made))
 
-    def _boot(self, call: Call, instance: Instance, *, fresh: bool) -> None:
+    def _boot(self, call: Call, instance: Instance, *, fresh: bool, made: bool = True) -> None:
         """Ask for the keys now, and be running or not some time later."""
         refused = [
             volume
@@ -127,10 +131,11 @@ class Ec2:
         turn = self._become(instance, "pending")
         self._world.moto.set_reason(instance, "pending", "pending")
         knobs = self._world.knobs
-        if not refused:
+        if not refused and made:
             self._later(knobs.boot_seconds, instance, turn, lambda: self._running(call, instance))
             return
-        reason = BOOT_FAILED
+        off = any(self._ebs.asks.off(call, volume) for volume in refused)
+        reason = KEY_OFF if fresh and off else BOOT_FAILED
         self._ebs.asks.retire(call.region, self._ebs.asks.grants_of(instance))
 
         def fall_back() -> None:

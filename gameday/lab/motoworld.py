@@ -1,4 +1,4 @@
-"""The one place that touches moto (with ``motokeys`` and ``motostores``): its dispatcher, and what hooks read and set.
+"""The one place that touches moto, with the other ``moto…`` files: its dispatcher, and the state hooks read and set.
 
 moto's internals move between versions; ``tests/lab/test_moto_contact.py`` says in plain sentences which of
 the things used here is missing. Everything else in the lab speaks to the small protocols of ``shapes.py``.
@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from .call import Call, Caller
 from .motokeys import MotoKeys
+from .motolaunch import Launches, watch
 from .motostores import MotoStores
 from .shapes import Bucket, Ec2Backend, Grant, Image, Instance, Key, KmsBackend, S3Object, Volume
 from .wire import Answer, AwsError, error_answer
@@ -49,6 +50,8 @@ class MotoWorld(MotoKeys, MotoStores):
         for name in BACKENDS:
             self._get_backend(name)
         _teach_status_checks()
+        self.launches = Launches()
+        watch(self.launches)
         _judge_no_policies()
 
     def ask(self, call: Call) -> Answer:
@@ -84,6 +87,8 @@ class MotoWorld(MotoKeys, MotoStores):
 
         BackendDict.reset()
         s3_backends.bucket_accounts.clear()
+        self.launches.images.clear()
+        self.launches.take()
 
     # --- KMS
 

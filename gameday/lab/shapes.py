@@ -100,6 +100,8 @@ class Instance(Protocol):
     state_reason: Any
     disable_api_stop: bool
     lab_checks: str
+    lab_mapped: list[str]
+    """The devices that its launch mapped."""
     _state: State
     _reason: str
 
@@ -144,6 +146,8 @@ class Ec2Backend(Protocol):
     volumes: dict[str, Volume]
     snapshots: dict[str, Any]
     amis: dict[str, Image]
+    ebs_encryption_by_default: bool
+    default_kms_key_id: str
     region_name: str
 
     def get_instance_by_id(self, instance_id: str) -> Instance | None:

@@ -36,6 +36,11 @@ class VolumeKeys:
         denied = self._access.kms(call, key, operation, "ec2", {"aws:ebs:id": volume.id})
         return denied or self._keys.refusal(key)
 
+    def off(self, call: Call, volume: Volume) -> bool:
+        """Whether it is the key's state that keeps a volume shut, not a policy."""
+        key = self.key_of(call, volume)
+        return key is not None and self._keys.refusal(key) is not None
+
     def generate_key(self, call: Call, volume: Volume) -> bool:
         """A new encrypted volume needs a data key; False when KMS refused."""
         key = self.key_of(call, volume)
