@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from exporters.fold import RunView
-from exporters.parts import KeyState
+from exporters.parts import KeyState, KeyView, ProbeView, StepView, Tone
 from exporters.rows import Columns, evidence_row, probe_row, step_rows
 from exporters.text import clean, clock, deed, fit, short, span
-from gameday.sdk import Phase, WatchdogLost
+from gameday.sdk import Note, Outcome, Phase, WatchdogLost
 
 _PHASE_STYLES = {Phase.FAULT: "bold white on red", Phase.ROLLBACK: "bold black on yellow"}
 _KEY_STYLES = {KeyState.ENABLED: "green", KeyState.DISABLED: "bold red", KeyState.PENDING_DELETION: "bold red"}
 _KEY_WORDS = {
-    KeyState.ENABLED: "Enabled",
-    KeyState.DISABLED: "Disabled",
-    KeyState.PENDING_DELETION: "Pending deletion",
-    KeyState.OTHER: "in another state",
+    KeyState.ENABLED: "ENABLED",
+    KeyState.DISABLED: "DISABLED",
+    KeyState.PENDING_DELETION: "PENDING DELETION",
+    KeyState.OTHER: "IN ANOTHER STATE",
 }
 _DARK_TITLES = {
     Phase.FAULT: "GOES DARK",
@@ -29,6 +30,7 @@ _DARK_TITLES = {
 }
 _STALE = 15.0
 """Seconds after which a read of the key's state is no longer news."""
+_BROKEN = "broken"
 _HINT = "[Ctrl-C = restore now]"
 
 
@@ -39,17 +41,32 @@ class Section:
     title: str
     rows: list[Text]
     urgent: set[int] = field(default_factory=set)
+    words: list[str] = field(default_factory=list)
+    """Each row's state in a word, by which those that are left out are counted."""
     needed: bool = True
     """Whether the present phase is about it; what is not gives way as a whole."""
 
     def lines(self, most: int) -> list[Text]:
-        """The title and at most ``most`` rows, the last of which says what was left out."""
+        """The title and at most ``most`` rows: where not all have room, what is urgent first, the rest counted."""
         if len(self.rows) <= most:
             return [Text(self.title, "bold"), *self.rows]
-        order = sorted(range(len(self.rows)), key=lambda index: (index not in self.urgent, index))
-        kept = sorted(order[: max(most - 1, 0)])
-        more = Text(f"  \N{HORIZONTAL ELLIPSIS} and {len(self.rows) - len(kept)} more", "dim")
-        return [Text(self.title, "bold"), *(self.rows[index] for index in kept), more]
+        broken = {index for index, word in enumerate(self.words) if word == _BROKEN}
+        order = sorted(range(len(self.rows)), key=lambda index: (index not in broken, index not in self.urgent, index))
+        room = max(most - 1, 0)
+        if self.words and self.urgent:  # rows that are as they should be only hide those that are not
+            room = min(room, len(self.urgent))
+        kept, rest = order[:room], order[room:]
+        return [Text(self.title, "bold"), *(self.rows[index] for index in kept), self._folded(rest)]
+
+    def _folded(self, rest: list[int]) -> Text:
+        """``… 26 dark, 2 not dark yet``, or how many more there are."""
+        counts = Counter(self.words[index] for index in rest) if self.words else Counter[str]()
+        said = ", ".join(f"{number} {word}" for word, number in counts.most_common() if word)
+        alarming = any(index in self.urgent for index in rest)
+        return Text(
+            f"  \N{HORIZONTAL ELLIPSIS} {said or f'and {len(rest)} more'}",
+            "bold red" if self.words and alarming else "dim",
+        )
 
 
 def frame(view: RunView, now: float, width: int, height: int) -> list[Text]:
@@ -117,10 +134,13 @@ def _phase_line(view: RunView, now: float, width: int) -> Text:
     since = view.fault_since
     if view.finished is not None:
         line.append(f"over: {view.finished.verdict.value}")
-    elif phase is Phase.FAULT and since is not None and view.fault_active:
+    elif phase in (Phase.FAULT, Phase.ROLLBACK) and since is not None and view.fault_active:
         line.append(f"{_what_is_off(view)} {clock(now - since)}", "bold")
-        line.append_text(_put_back(view, now - since))
-        return _right(line, Text(_HINT, "dim"), width)
+        if phase is Phase.FAULT:
+            line.append_text(_put_back(view, now - since))
+            return _right(line, Text(_HINT, "dim"), width)
+        if began is not None:
+            line.append(f"   rolling back {clock(now - began)}")
     elif began is not None:
         line.append(clock(now - began), "bold")
         if view.phase_limit is not None:
@@ -146,15 +166,32 @@ def _put_back(view: RunView, off: float) -> Text:
 
 
 def _key_lines(view: RunView, now: float) -> list[Text]:
-    """What the key itself last said; where no probe asks it, what gameday did to it."""
-    lines = []
-    for key in view.keys[:3]:
-        age = max(now - key.read_at, 0.0)
-        line = Text.assemble(("key     ", "dim"), clean(short(key.resource)) or clean(key.probe), "  ")
-        line.append(_KEY_WORDS[key.state], _KEY_STYLES.get(key.state, "yellow"))
-        read = f" (read {int(age)} s ago)" if age < 120 else f" (read {span(age)} ago)"
-        lines.append(line.append(read, "yellow" if age > _STALE else "dim"))
-    return lines
+    """Each key that the run changes: what it last said itself, or where no probe asks it, what gameday did to it."""
+    steps = {step.facts.resource: step for step in view.fault_steps if step.facts.resource.split(":")[2:3] == ["kms"]}
+    lines, read = [], list(view.keys)
+    for resource, step in steps.items():
+        name = clean(step.facts.named or short(resource))
+        mine = [key for key in read if key.resource == resource or key.resource.startswith(f"{resource} ")]
+        read = [key for key in read if key not in mine]
+        lines.append(_key_read(name, mine[0], now) if mine else _key_done(name, step, now))
+    lines += [_key_read(clean(short(key.resource)) or clean(key.probe), key, now) for key in read]
+    return lines[:3]
+
+
+def _key_read(name: str, key: KeyView, now: float) -> Text:
+    age = max(now - key.read_at, 0.0)
+    line = Text.assemble(("key     ", "dim"), name, "  ")
+    line.append(_KEY_WORDS[key.state], _KEY_STYLES.get(key.state, "yellow"))
+    read = f" (read {int(age)} s ago)" if age < 120 else f" (read {span(age)} ago)"
+    return line.append(read, "yellow" if age > _STALE else "dim")
+
+
+def _key_done(name: str, step: StepView, now: float) -> Text:
+    line = Text.assemble(("key     ", "dim"), name, "  ")
+    if step.changed_at is None or step.closed is not None:
+        return line.append(step.status.upper() if step.closed else "NOT CHANGED", "green")
+    line.append(step.status.upper(), "bold red")
+    return line.append(f" (by gameday, {clock(now - step.changed_at)} ago)", "dim")
 
 
 def _guard_line(view: RunView) -> list[Text]:
@@ -181,8 +218,14 @@ def _troubles(view: RunView) -> list[Text]:
     if rollback is not None and rollback.failures and rollback.complete is not True:
         tried = f"undo failed {rollback.failures} times, trying again: {clean(rollback.trouble)}"
         lines.append(Text.assemble(("!       ", "bold red"), (tried, "red")))
-    lines += [Text.assemble(("note    ", "dim"), clean(note.text)) for note in view.notes[-2:]]
+    lines += [Text.assemble(("note    ", "dim"), clean(note.text)) for note in _notes(view)[-2:]]
     return lines
+
+
+def _notes(view: RunView) -> list[Note]:
+    """What preflight had to say is over with it."""
+    over = view.began.get(Phase.BASELINE)
+    return [note for note in view.notes if over is None or note.at >= over]
 
 
 # The sections
@@ -202,13 +245,33 @@ def _sections(view: RunView, now: float, width: int) -> list[Section]:
     sections = []
     for title, probes in ((_DARK_TITLES.get(phase, "WILL GO DARK"), dark), ("STAYS UP", up)):
         rows = [probe_row(view, probe, now, columns) for probe in probes]
-        urgent = {index for index, probe in enumerate(probes) if probe.broken or probe.breached}
-        sections.append(Section(title, rows, urgent))
+        urgent = {index for index, probe in enumerate(probes) if _excepted(probe)}
+        sections.append(Section(title, rows, urgent, [_word(probe, phase) for probe in probes]))
     rows = [evidence_row(view, probe, now, columns) for probe in proof]
     sections.append(Section("EVIDENCE", rows, needed=phase is Phase.EVIDENCE))
     opened = [step for step in view.steps.values() if step.changed_at is not None]
     urgent = {index for index, step in enumerate(opened) if step.open}
     return [*sections, Section("CHANGED", step_rows(opened), urgent, needed=phase is Phase.ROLLBACK)]
+
+
+def _excepted(probe: ProbeView) -> bool:
+    """Whether it is not as it should be, as against only not yet."""
+    last = probe.strip[-1].tone if probe.strip else Tone.NONE
+    return bool(probe.broken or probe.breached or probe.leaks) or last is Tone.BAD
+
+
+def _word(probe: ProbeView, phase: Phase) -> str:
+    if probe.broken or probe.breached:
+        return _BROKEN
+    if _excepted(probe):
+        return "not as expected"
+    if probe.stays_up:
+        return "up"
+    if phase in (Phase.RECOVERY, Phase.EVIDENCE):
+        return "back" if probe.time_to_recover is not None else "not back yet"
+    if phase in (Phase.FAULT, Phase.ROLLBACK):
+        return "dark" if probe.time_to_effect is not None else "not dark yet"
+    return "working" if probe.last is not None and probe.last.outcome is Outcome.OK else "not seen yet"
 
 
 def _others(view: RunView) -> list[Text]:

@@ -80,6 +80,7 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
         timing=_timing(playbook),
         finish_with=finish_with,
     )
+    named = {became: written for written, became in known.items() if written != became}
     return Plan(
         spec=spec,
         probes=probes,
@@ -91,16 +92,23 @@ def make_plan(playbook: Playbook, aws: AWS, target: TargetFacts, run: str, finis
         prepared=RunPrepared(
             target=target,
             probes=tuple(_facts(use, probes[use.name], spec.probe(use.name), sampled.places) for use in uses),
-            steps=tuple(_step_facts(record, spec) for record in records.values()),
+            steps=tuple(_step_facts(record, spec, named) for record in records.values()),
             limits={name: value.total_seconds() for name, value in playbook.timing if name in LIMITS},
         ),
         samples=sampled.said,
     )
 
 
-def _step_facts(record: StepRecord, spec: Spec) -> StepFacts:
+def _step_facts(record: StepRecord, spec: Spec, named: Mapping[str, str]) -> StepFacts:
     switch = any(step.id == record.id for step in spec.switch_steps)
-    return StepFacts(id=record.id, uses=record.uses, step=record.step, resource=record.resource, switch=switch)
+    return StepFacts(
+        id=record.id,
+        uses=record.uses,
+        step=record.step,
+        resource=record.resource,
+        switch=switch,
+        named=named.get(record.resource, ""),
+    )
 
 
 LIMITS = ("effect_within", "hold", "max_fault", "rollback_within", "recover_within", "evidence_within")

@@ -95,6 +95,8 @@ class StepFacts(BaseModel):
     resource: str
     switch: bool = False
     """A dead man's switch: it changes nothing that anybody uses."""
+    named: str = ""
+    """The resource as the playbook names it, such as ``alias/payments``; ``""`` where that is no other name."""
 
 
 class RunStarted(Event):

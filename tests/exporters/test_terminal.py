@@ -15,17 +15,29 @@ from gameday.sdk import (
     Cause,
     Event,
     ExpectationBroken,
+    ExpectationMet,
+    Interval,
+    Note,
     Observation,
     Outcome,
     Phase,
     PhaseEntered,
+    ProbeFacts,
+    RollbackStarted,
     RunFinished,
+    RunPrepared,
+    RunStarted,
     Sealed,
+    StepFacts,
     StepInjected,
+    StepIntended,
+    TargetFacts,
     UndoTried,
 )
 
 from .recorded import RUNS, Recorder, Stream, failed, incomplete, passed
+
+KMS = "arn:aws:kms:us-east-1:123456789012"
 
 
 def until(events: list[Sealed], kind: type[Event], number: int = 1) -> list[Sealed]:
@@ -51,7 +63,7 @@ def test_the_fault_at_80_columns() -> None:
     assert drawn(before_rollback(), later=0.5) == [
         "KILLSWITCH  run 7f3a9c12  lab 123456789012/us-east-1                       01:18",
         " FAULT   key off 00:37   put back within 04:22            [Ctrl-C = restore now]",
-        "key     key/12ab34cd…  Disabled (read 20 s ago)",
+        "key     key/12ab34cd…  DISABLED (read 20 s ago)",
         "",
         "GOES DARK",
         "  read-clock     key_disabled after 5.2 s       ▁██████████████  leaks 0",
@@ -97,7 +109,58 @@ def test_a_low_terminal_gives_up_blank_lines_then_rows_but_not_the_way_out() -> 
 def test_trouble_is_the_last_to_give_way() -> None:
     where = next(i for i, s in enumerate(failed()) if isinstance(s.event, ExpectationBroken))
     lines = drawn(failed()[: where + 1], 80, 9)
-    assert [line[:15] for line in lines[3:6]] == ["GOES DARK", "  boot-instance", "  … and 2 more"]
+    assert [line[:15] for line in lines[3:6]] == ["GOES DARK", "  boot-instance", "  … 1 not as ex"]
+
+
+def fleet(phase: Phase, broken: int | None, probes: int = 30) -> list[str]:
+    """A run with many reads and no probe of the key, at 80x24, in which one read may not have gone dark."""
+    wanted = {Phase.BASELINE: ("ok",), Phase.FAULT: ("key_disabled",), Phase.RECOVERY: ("ok",)}
+    names = [f"read-{number:03}" for number in range(probes)]
+    key = StepFacts(id="k/key", uses="kms.deny", step="key", resource=f"{KMS}:key/1", named="alias/payments")
+    run = Recorder()
+    run.emit(
+        RunStarted(run="7f3a9c12", playbook="killswitch"),
+        PhaseEntered(phase=Phase.PREFLIGHT, at=0),
+        Note(at=0.5, text="said in preflight"),
+        RunPrepared(
+            target=TargetFacts(kind="lab", account="123456789012", region="us-east-1"),
+            probes=tuple(ProbeFacts(name=name, uses="s3.read", expect=wanted) for name in names),
+            steps=(key,),
+            limits={"max_fault": 300.0},
+        ),
+        PhaseEntered(phase=Phase.BASELINE, at=1),
+        PhaseEntered(phase=Phase.FAULT, at=5),
+        StepIntended(step="k/key", at=5),
+        StepInjected(step="k/key", asked=5, answered=5.1, certain=True),
+    )
+    for number, name in enumerate(names):
+        if number == broken:
+            run.emit(ExpectationBroken(probe=name, phase=Phase.FAULT, at=65, why="still readable"))
+        else:
+            met = ExpectationMet(probe=name, phase=Phase.FAULT, cause="key_disabled", interval=Interval(after=1, by=3))
+            run.emit(met)
+    if phase is Phase.ROLLBACK:
+        run.emit(PhaseEntered(phase=phase, at=66), RollbackStarted(at=66, reason="all seen", by="runner"))
+    return drawn(run.events)
+
+
+@pytest.mark.parametrize("phase", [Phase.FAULT, Phase.ROLLBACK])
+@pytest.mark.parametrize("probes", [30, 200])
+def test_the_one_that_failed_is_first_and_the_rest_are_folded(phase: Phase, probes: int) -> None:
+    lines = fleet(phase, 21, probes)
+    assert len(lines) <= 23
+    where = next(number for number, line in enumerate(lines) if "DARK" in line)
+    assert lines[where + 1].startswith("  read-021  still readable")
+    assert lines[where + 2] == f"  … {probes - 1} dark"
+
+
+@pytest.mark.parametrize("phase", [Phase.FAULT, Phase.ROLLBACK])
+def test_the_key_has_its_alias_and_its_time_whatever_the_probes(phase: Phase) -> None:
+    lines = fleet(phase, None)
+    assert "key off 0" in lines[1]
+    assert lines[2].startswith("key     alias/payments  CHANGED (by gameday, 0")
+    assert not any("said in preflight" in line for line in lines)
+    assert any(re.fullmatch(r"  … \d+ dark", line) for line in lines)
 
 
 @pytest.mark.parametrize("name", RUNS)
