@@ -27,10 +27,11 @@ _LABEL = 10
 
 def summary(view: RunView, journal: str = "", width: int = 0) -> list[Text]:
     """The lines of the summary; ``width`` 0 is as wide as it needs."""
-    lines = [Text(), _headline(view, width)]
+    lines = [Text(), _headline(view, width), *_alarm(view)]
     if view.finished is not None:
         lines.append(Text(clean(view.finished.story)))
-    parts = (_table(view, width), _reasons(view), _facts(view, width), _whereabouts(view, journal), _alarm(view))
+    # What is still changed is the first thing below the headline; the command that mends it is the last, too.
+    parts = (_table(view, width), _reasons(view), _facts(view, width), _whereabouts(view, journal), _last(view))
     for part in parts:
         if part:
             lines += [Text(), *part]
@@ -192,19 +193,33 @@ def _whereabouts(view: RunView, journal: str) -> list[Text]:
     return [*lines, _labelled("again", f"gameday show {clean(view.run)}")] if view.run else lines
 
 
-def _alarm(view: RunView) -> list[Text]:
-    """The last thing on the screen, since the last thing is what is read."""
+def _is_open(view: RunView) -> bool:
     if view.alive and view.finished is None:
-        return _under_way(view)
-    if not view.incomplete and not (view.finished is None and view.open_steps):
+        return False
+    return view.incomplete or (view.finished is None and bool(view.open_steps))
+
+
+def _alarm(view: RunView) -> list[Text]:
+    """What is still changed, and how to finish it: by gameday, and in each sentence by hand."""
+    if not _is_open(view):
         return []
     lines = [Text(" STILL CHANGED, or could not be read back ", ALARM)]
     lines += [Text(f"  {clean(sentence)}", "red") for sentence in view.still_changed]
+    return [*lines, *_finish(view)]
+
+
+def _last(view: RunView) -> list[Text]:
+    """The last thing on the screen, since the last thing is what is read."""
+    if view.alive and view.finished is None:
+        return _under_way(view)
+    return _finish(view) if _is_open(view) else []
+
+
+def _finish(view: RunView) -> list[Text]:
     command = view.finished.finish_with if view.finished is not None else ""
     command = clean(command) or f"gameday rollback {clean(view.run)}"
     # Never broken over lines, so that it can be copied.
-    finish = Text.assemble(("Finish it with:  ", "bold"), (command, "bold red"), no_wrap=True)
-    return [*lines, finish]
+    return [Text.assemble(("Finish it with:  ", "bold"), (command, "bold red"), no_wrap=True)]
 
 
 def _under_way(view: RunView) -> list[Text]:

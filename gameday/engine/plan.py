@@ -168,6 +168,7 @@ def _step_spec(record: StepRecord, step: Step, *, keep: bool) -> StepSpec:
         order=record.order,
         probe=record.probe,
         keep=keep,
+        by_hand=step.by_hand,
     )
 
 

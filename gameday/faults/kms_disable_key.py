@@ -19,6 +19,7 @@ from gameday.sdk import (
     StepFault,
     StillOurs,
     Unknown,
+    cli_command,
     unlike,
 )
 
@@ -93,6 +94,11 @@ class DisableKey(StepFault):
         if state == "Disabled":
             return StillOurs("Disabled")
         return Drifted(f"the key is {state}: someone else changed it meanwhile")
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """EnableKey."""
+        return (cli_command("kms", "enable-key", self.key),)
 
     def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
         """EnableKey: the key was enabled, or it would not have been ours to disable."""

@@ -22,6 +22,7 @@ from gameday.sdk import (
     StepFault,
     StillOurs,
     Unknown,
+    cli_command,
     unlike,
 )
 
@@ -102,6 +103,11 @@ class ScheduleDeletion(StepFault):
         with suppress(kms.exceptions.KMSInvalidStateException):
             kms.cancel_key_deletion(KeyId=self.key)
         kms.enable_key(KeyId=self.key)
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """CancelKeyDeletion and EnableKey."""
+        return tuple(cli_command("kms", call, self.key) for call in ("cancel-key-deletion", "enable-key"))
 
     def read_back(self, aws: AWS, before: Before) -> ReadBack:
         """What DescribeKey says: ours until it is Enabled, since a cancelled deletion leaves it Disabled."""

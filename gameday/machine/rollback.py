@@ -76,7 +76,8 @@ class Undoing:
         if self.spec.switch and not self.attempt:
             fires_at = self.before.get("fires_at", "a time that was not written down")
             last = f"the dead man's switch stays armed until everything else is put back; it fires at {fires_at}"
-        return f"{self.spec.uses} on {self.spec.resource}: {last}"
+        by_hand = f"; by hand: {' && '.join(self.spec.by_hand)}" if self.spec.by_hand else ""
+        return f"{self.spec.uses} on {self.spec.resource}: {last}{by_hand}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class StepSpec:
     """The invasive probe whose looks are the inject; empty for a fault's step."""
     keep: bool = False
     """Asked to stay: a run in which everything went as expected does not undo it."""
+    by_hand: tuple[str, ...] = ()
+    """The AWS CLI's commands that undo it, for the sentence that says it is open."""
 
     @property
     def switch(self) -> bool:

@@ -71,7 +71,7 @@ def recover(
     overtaken = False
     if going:
         back = roll_back(
-            tuple(_undoing(state, record, wall, timing) for state in going),
+            tuple(_undoing(state, steps[state.record.id], record, wall, timing) for state in going),
             steps,
             aws,
             timing=timing,
@@ -143,7 +143,7 @@ def rebuild(record: StepRecord) -> Step:
         ) from error
 
 
-def spec_of(record: StepRecord) -> StepSpec:
+def spec_of(record: StepRecord, step: Step) -> StepSpec:
     """A step's place, from its record."""
     return StepSpec(
         id=record.id,
@@ -154,12 +154,13 @@ def spec_of(record: StepRecord) -> StepSpec:
         chain=record.chain,
         order=record.order,
         probe=record.probe,
+        by_hand=step.by_hand,
     )
 
 
-def _undoing(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -> Undoing:
+def _undoing(state: StepState, step: Step, run: RunRecord, wall: datetime, timing: Timing) -> Undoing:
     lands = _may_land_for(state, run, wall, timing)
-    return Undoing(spec_of(state.record), state.record.before, settle_until=lands)
+    return Undoing(spec_of(state.record, step), state.record.before, settle_until=lands)
 
 
 def _may_land_for(state: StepState, run: RunRecord, wall: datetime, timing: Timing) -> float:

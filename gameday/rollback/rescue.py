@@ -136,7 +136,8 @@ class Rescue:
     def _undoing(self, charge: Charge) -> Undoing:
         """The runner is dead: its last call may still land, unless it was answered; so may the round before's undo."""
         lands = 0.0 if charge.over else self._since + Timing(settle=charge.record.settle).lands_after_death
-        return Undoing(spec_of(charge.record), charge.record.before, settle_until=lands, loose_until=self._loose_until)
+        spec = spec_of(charge.record, self._means.steps[charge.record.id])  # proved before it was handed over
+        return Undoing(spec, charge.record.before, settle_until=lands, loose_until=self._loose_until)
 
     def _is_lost(self, step: str) -> Lost | None:
         """``gameday rollback`` or ``gameday abandon`` may have been quicker."""

@@ -72,6 +72,12 @@ class Vigil:
             case _:
                 return self
 
+    def ended(self) -> str:
+        """What is said of a runner that has ended before its work was done; one that gave up (9) has said so itself."""
+        if self.back_at < inf:
+            return "the runner ended before its rollback was complete"
+        return "the runner has ended without a word"
+
     def due(self) -> float:
         """When the runner must have rolled back, or have begun to; by the run's steady clock."""
         if not any(_breaks(charge.record) for charge in self.charges.values()):

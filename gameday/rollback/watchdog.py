@@ -125,11 +125,11 @@ class Watchdog:
         while True:
             readable, _, _ = select.select(ends, [], [], LOOKS_EVERY)
             if self._line.fileno() in readable and not self._hear():
-                return "the runner has ended without a word"
+                return self._vigil.ended()
             if self._done:
                 return ""
             if set(readable) & set(self._runner.fds):
-                return "the runner has ended without a word"
+                return self._vigil.ended()
             if why := self._overdue():
                 return why
 

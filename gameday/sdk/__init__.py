@@ -54,6 +54,7 @@ from gameday.sdk._parts import (
     StillOurs,
     Switch,
     Unknown,
+    cli_command,
     unlike,
 )
 from gameday.sdk._registry import (
@@ -230,6 +231,7 @@ __all__ = [
     "classify",
     "clean",
     "clean_lines",
+    "cli_command",
     "dry_run",
     "evenly",
     "first_broken",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,6 +148,11 @@ class CloudCall(BaseModel):
     permission: str
 
 
+def cli_command(service: str, call: str, key: str) -> str:
+    """A command of the AWS CLI about a key, in the Region that its ARN names."""
+    return shlex.join(["aws", service, call, "--key-id", key, "--region", key.split(":")[3]])
+
+
 class Step(BaseModel, ABC):
     """One change in AWS that can be undone.
 
@@ -204,6 +210,11 @@ class Step(BaseModel, ABC):
         choose what is deleted.
         """
         return ""
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """The commands of the AWS CLI that undo it, for somebody who has nothing else; none where that takes more."""
+        return ()
 
     def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...] | None:
         """The calls, in order, with which the cloud itself can undo this step when everyone else is dead.

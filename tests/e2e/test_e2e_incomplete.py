@@ -31,6 +31,8 @@ def enable_refused(scene: Scene, times: int, *, instance: bool = False) -> tuple
     assert finished["finish_with"].startswith(f"gameday rollback {run.id}")
     assert f"watchdog (process {run.watchdog}) goes on trying" in finished["story"]
     assert "AccessDenied" in " ".join(finished["reasons"])
+    by_hand = f"aws kms enable-key --key-id {world.key} --region us-east-1"
+    assert any(reason.endswith(f"; by hand: {by_hand}") for reason in finished["reasons"]), "without gameday, too"
     assert f"gameday rollback {run.id}" in run.errors
     assert "INCOMPLETE" in run.errors
     return run, world
@@ -45,6 +47,7 @@ def enable_is_refused_for_too_long(scene: Scene) -> None:
     assert f"gameday rollback {run.id}" in said
     still = scene.command("rollback", run.id, "--within", "300ms")
     assert still.returncode == 9, still
+    assert f"aws kms enable-key --key-id {world.key}" in still.stdout
     assert f"gameday rollback {run.id}" in still.stderr
     assert scene.status() == 9
     last = scene.command("rollback", run.id[:5])

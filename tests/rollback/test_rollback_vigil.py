@@ -92,3 +92,10 @@ def test_orders_survive_the_line_in_whatever_pieces_they_come() -> None:
     lines = Lines()
     got = [ORDER.validate_json(line) for byte in sent for line in lines.feed(bytes([byte]))]
     assert got == orders
+
+
+def test_a_runner_that_began_its_rollback_did_not_end_without_a_word() -> None:
+    """It ends with 9 and says what is still changed: the terminal must not contradict it."""
+    assert watched((1.0, Guard(record=FAULT))).ended() == "the runner has ended without a word"
+    begun = watched((1.0, Guard(record=FAULT)), (2.0, RollingBack()))
+    assert begun.ended() == "the runner ended before its rollback was complete"
