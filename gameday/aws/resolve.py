@@ -31,6 +31,9 @@ def pin(part: P, aws: AWS, known: dict[str, str]) -> P:
     for name, field in type(part).model_fields.items():
         kinds = [mark.kind for mark in field.metadata if isinstance(mark, Ref)]
         value: object = getattr(part, name)
+        if kinds and kinds[0] is RefKind.PARTITION:
+            pinned[name] = aws.partition
+            continue
         if not kinds or not isinstance(value, str) or not value:
             continue
         if kinds[0] is RefKind.ANY:

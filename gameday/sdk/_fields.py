@@ -59,6 +59,7 @@ class RefKind(StrEnum):
     INSTANCE = "ec2.instance"
     VOLUME = "ebs.volume"
     ANY = "any"
+    PARTITION = "partition"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ InstanceId = Annotated[str, Ref(RefKind.INSTANCE)]
 
 VolumeId = Annotated[str, Ref(RefKind.VOLUME)]
 """A volume's id or its Name tag; becomes the volume's ARN, whose tail is its id."""
+
+Partition = Annotated[str, Ref(RefKind.PARTITION)]
+"""The id of the target's partition, for ARNs that have no Region; whatever is given, it becomes the target's."""
 
 ResourceRef = Annotated[str, Ref(RefKind.ANY)]
 """Anything that another field of the playbook names; becomes what that field became."""

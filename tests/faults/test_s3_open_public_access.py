@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from aws_rig import ACCOUNT
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
+from gameday.aws.resolve import pin
 from gameday.aws.session import Session
 from gameday.errors import CannotInject
 from gameday.faults.s3_open_public_access import OpenPublicAccess
@@ -392,3 +394,14 @@ def test_the_rehearsal_proves_the_permission(aws: Session, s3: Any, lab: LabCont
         lab.trouble("refuse", service="s3", operation=operations[step.step], times=1)
         with pytest.raises(ClientError):
             step.rehearse(aws)
+
+
+@pytest.mark.parametrize("how", ["acl", "policy"])
+@pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn"])
+def test_what_is_held_and_printed_is_in_the_targets_partition(partition: str, how: str) -> None:
+    aws = Session(region="us-east-1", run="7f3a9c12", started=datetime.now(UTC)).but(partition=partition)
+    given = {"bucket": "gameday-clock", "keys": ["clock.png"], "how": how, "partition": "aws-iso"}
+    pinned = pin(OpenPublicAccess.model_validate(given), aws, {})
+    assert {step.resource.rpartition(":::")[0] for step in pinned.steps()} == {f"arn:{partition}:s3"}
+    for step in pinned.steps():
+        assert rebuild_step(pinned.uses, pinned.model_dump(mode="json"), step.step) == step

@@ -10,7 +10,7 @@ from gameday.faults.s3_open_public_access.acl import acl_step
 from gameday.faults.s3_open_public_access.block import BlockPublicAccess
 from gameday.faults.s3_open_public_access.ownership import Ownership
 from gameday.faults.s3_open_public_access.policy import BucketPolicy
-from gameday.sdk import AWS, Fault, Step, s3_resources
+from gameday.sdk import AWS, Fault, Partition, Step, s3_resources
 
 
 class OpenPublicAccess(Fault):
@@ -59,6 +59,8 @@ class OpenPublicAccess(Fault):
 
     shut: bool = False
     """Grant, and leave the switch on that ignores it."""
+    partition: Partition = "aws"
+    """Of the bucket's ARN: filled in from the target, whatever is written here."""
 
     @model_validator(mode="after")
     def _opens_what_it_names(self) -> Self:
@@ -74,8 +76,9 @@ class OpenPublicAccess(Fault):
 
     def steps(self) -> tuple[Step, ...]:
         """The bucket's doors, then the objects: undone the other way round."""
-        block = BlockPublicAccess(bucket=self.bucket, how=self.how, shut=self.shut)
+        here = {"bucket": self.bucket, "partition": self.partition}
+        block = BlockPublicAccess(**here, how=self.how, shut=self.shut)
         if self.how == "policy":
-            return (block, BucketPolicy(bucket=self.bucket, keys=self.keys))
-        acls = (acl_step(number)(bucket=self.bucket, key=key) for number, key in enumerate(self.keys, 1))
-        return (Ownership(bucket=self.bucket), block, *acls)
+            return (block, BucketPolicy(**here, keys=self.keys))
+        acls = (acl_step(number)(**here, key=key) for number, key in enumerate(self.keys, 1))
+        return (Ownership(**here), block, *acls)

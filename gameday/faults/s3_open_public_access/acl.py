@@ -48,11 +48,12 @@ class ObjectAcl(Step):
 
     bucket: str
     key: str
+    partition: str = "aws"
 
     @property
     def resource(self) -> str:
         """The object's ARN."""
-        return f"arn:aws:s3:::{self.bucket}/{self.key}"
+        return f"arn:{self.partition}:s3:::{self.bucket}/{self.key}"
 
     def capture(self, aws: AWS) -> Before:
         """The grants of the version that is current; it must not be public already."""

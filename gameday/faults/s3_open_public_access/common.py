@@ -18,8 +18,9 @@ class OfBucket(Step):
     rank: ClassVar[Rank] = Rank.POLICY
 
     bucket: str
+    partition: str = "aws"
 
     @property
     def resource(self) -> str:
         """The bucket's ARN, by which it is held; its name is the bucket's whole identity."""
-        return f"arn:aws:s3:::{self.bucket}"
+        return f"arn:{self.partition}:s3:::{self.bucket}"
