@@ -24,6 +24,9 @@ S3_HEADERS = (
 ALWAYS = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 
 
+_TYPES = {"Root": "Account", "IAMUser": "User", "FederatedUser": "FederatedUser"}
+
+
 class Access:
     """The account's answer to whether a caller may do something."""
 
@@ -37,7 +40,9 @@ class Access:
         Behaviour("iam", "root may assume roles; AWS refuses that", "invented"),
         Behaviour("iam", "aws:SecureTransport is true although the lab speaks HTTP", "invented"),
         Behaviour("iam", "outside kms, s3 and instances, Resource in identity policies matches anything", "invented"),
-        Behaviour("iam", "permission boundaries and organisation policies are not looked at", "invented"),
+        Behaviour("iam", "permissions boundaries and session policies narrow what is allowed", "documented"),
+        Behaviour("iam", "every condition operator and policy variable; what cannot be read is refused", "documented"),
+        Behaviour("iam", "organisation policies are not looked at", "invented"),
         Behaviour("kms", "a grant lets its grantee do what it lists; its constraints are not looked at", "invented"),
     )
 
@@ -156,18 +161,22 @@ class Access:
             return Verdict(allowed=True)
         if caller.kind == "Anonymous":
             return Verdict()
-        denied = allowed = False
-        for text in self._world.moto.identity_policies(caller):
-            try:
-                said = judge(text, request, resource_policy=False)
-            except MalformedError:
-                continue  # IAM would not have stored it
-            denied, allowed = denied or said.denied, allowed or said.allowed
-        session = self._world.moto.session_policy(caller)
-        if session:
-            said = judge(session, request, resource_policy=False)
-            denied, allowed = denied or said.denied, allowed and said.allowed
+        moto = self._world.moto
+        said = [_judge(text, request) for text in moto.identity_policies(caller)]
+        denied, allowed = any(one.denied for one in said), any(one.allowed for one in said)
+        for limit in (*moto.session_policies(caller), moto.boundary(caller)):
+            if limit is not None:
+                one = _judge(limit, request)
+                denied, allowed = denied or one.denied, allowed and one.allowed
         return Verdict(denied, allowed and not denied)
+
+
+def _judge(text: str, request: Request) -> Verdict:
+    """What an identity policy says; one that cannot be read might deny, and so it does."""
+    try:
+        return judge(text, request, resource_policy=False)
+    except MalformedError:
+        return Verdict(denied=True)
 
 
 def _granted(key: Key, caller: Caller, operation: str) -> bool:
@@ -188,7 +197,14 @@ def context_of(call: Call) -> dict[str, str]:
         "aws:RequestedRegion": call.region,
         "aws:CurrentTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "aws:EpochTime": str(int(time.time())),
+        "aws:ViaAWSService": "false",
+        "aws:PrincipalIsAWSService": "false",
+        "aws:PrincipalType": _TYPES.get(caller.kind, caller.kind),
+        **({"aws:userid": caller.principal_id} if caller.principal_id else {}),
+        **({"aws:Referer": call.header("referer")} if call.header("referer") else {}),
         **({"aws:username": caller.name} if caller.kind == "IAMUser" else {}),
+        **({"aws:TokenIssueTime": caller.since} if caller.until is not None and caller.since else {}),
+        **{f"aws:PrincipalTag/{name}": value for name, value in caller.tags.items()},
         **(s3_context(call) if call.service == "s3" else {}),
     }
 
@@ -199,7 +215,11 @@ def s3_context(call: Call) -> dict[str, str]:
     query = {f"s3:{name}": call.query.get(name, "") for name in ("prefix", "delimiter", "max-keys")}
     signed = {"header": "REST-HEADER", "query-v4": "REST-QUERY-STRING", "query-v2": "REST-QUERY-STRING"}
     version = {"header": "AWS4-HMAC-SHA256", "query-v4": "AWS4-HMAC-SHA256", "query-v2": "AWS", "header-v2": "AWS"}
-    said = {"s3:authType": signed.get(call.signed, ""), "s3:signatureversion": version.get(call.signed, "")}
+    said = {
+        "s3:TlsVersion": "1.3",
+        "s3:authType": signed.get(call.signed, ""),
+        "s3:signatureversion": version.get(call.signed, ""),
+    }
     said |= {"s3:VersionId": call.query.get("versionId", ""), "s3:ResourceAccount": call.who.account}
     return {name: value for name, value in (headers | query | said).items() if value}
 

@@ -15,7 +15,7 @@ from .call import Call, Caller, parse, service_call
 from .cloudtrail import CloudTrail, record_call
 from .ebs import Ebs
 from .ec2 import Ec2
-from .identity import Iam, Sts, expired
+from .identity import Iam, expired
 from .kms import Keys, Kms
 from .knobs import preset as knobs_of
 from .line import Line
@@ -25,6 +25,7 @@ from .s3doors import S3Doors
 from .s3requests import S3Requests
 from .scheduler import Scheduler
 from .signature import check_header
+from .sts import Sts
 from .trails import Trails
 from .trouble import Trouble
 from .wire import Answer, AwsError, error_answer, error_in, stamp
@@ -58,7 +59,7 @@ class Lab:
                 S3(self.world, keys, access),
             ],
             "ec2": [self._ec2],
-            "sts": [Sts(self.world)],
+            "sts": [Sts(self.world, access)],
             "iam": [Iam(self.world, access)],
             "cloudtrail": [CloudTrail(self.world), trails],
             "scheduler": [Scheduler(self.world, self.perform)],

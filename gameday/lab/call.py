@@ -44,6 +44,20 @@ class Caller:
     since: str = ""
     until: datetime | None = None
     """When its session ends."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """The tags of the user or role, and of the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What STS has given out."""
+
+    caller: Caller
+    secret: str
+    token: str
+    policies: tuple[str, ...] = ()
+    owner: str = ""
+    """The user in whose name a federated user acts; "" for root."""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 NOT_ENFORCED = (
     ("iam", "conditions on keys that the lab does not fill in, such as aws:ResourceTag: the key counts as absent"),
-    ("iam", "permission boundaries, organisation policies, and the constraints of grants"),
+    ("iam", "organisation policies, and the constraints of grants"),
     ("s3", "signatures of single chunks, and the policy of the bucket to which a trail writes"),
     ("lambda", "a warm function that runs on; event source mappings"),
     ("sns", "deliveries to SQS and others, which fail in silence when their key is off"),
@@ -23,13 +23,14 @@ def describe() -> list[dict[str, str]]:
     from .cloudtrail import CloudTrail
     from .ebs import Ebs
     from .ec2 import Ec2
-    from .identity import Iam, Sts
+    from .identity import Iam
     from .keymaterial import KeyMaterial
     from .kms import Kms
     from .s3 import S3
     from .s3doors import S3Doors
     from .s3requests import S3Requests
     from .scheduler import Scheduler
+    from .sts import Sts
     from .trails import Trails
 
     hooked = (

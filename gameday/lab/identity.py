@@ -1,15 +1,12 @@
-"""STS and IAM: moto's default caller is the account's root, roles are assumed by their trust policy."""
+"""IAM: the policy simulator, boundaries of users, and policies that are refused before they are stored."""
 
 from __future__ import annotations
 
-import json
-import math
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 from .access import Access
-from .policy import MalformedError, Request, judge, parse
+from .policy import MalformedError, Request, judge, parse, with_resource
 from .wire import Answer, AwsError, elements, xml_answer
 from .world import Behaviour, World
 
@@ -18,52 +15,6 @@ if TYPE_CHECKING:
 
 STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 IAM = "https://iam.amazonaws.com/doc/2010-05-08/"
-
-
-class Sts:
-    """STS' hooks."""
-
-    behaviours: tuple[Behaviour, ...] = (
-        Behaviour("sts", "GetCallerIdentity of an unknown access key is the account's root", "invented"),
-        Behaviour("sts", "AssumeRole needs a role that exists and whose trust policy allows it", "documented"),
-        Behaviour("sts", "a session that has ended is refused: ExpiredToken", "documented"),
-    )
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def before(self, call: Call) -> Answer | None:
-        """Say who root is, and guard roles."""
-        if call.operation == "GetCallerIdentity" and call.who.kind == "Root":
-            who = [("Arn", call.who.arn), ("UserId", call.who.account), ("Account", call.who.account)]
-            return xml_answer(_result(STS, call.operation, elements(who)))
-        if call.operation == "AssumeRole":
-            if self._world.knobs.enforce_policies:
-                self._check_trust(call)
-            if self._world.knobs.session_seconds:
-                call.params["DurationSeconds"] = str(math.ceil(self._world.knobs.session_seconds))
-                call.set_body(urlencode({"Action": call.operation, **call.params}).encode())
-        return None
-
-    def after(self, call: Call, answer: Answer) -> None:
-        """Nothing to set right."""
-
-    def _check_trust(self, call: Call) -> None:
-        role = call.text("RoleArn")
-        trust = self._world.moto.trust_policy(role)
-        context = {"sts:ExternalId": call.text("ExternalId")} if call.text("ExternalId") else {}
-        request = Request("sts:AssumeRole", "", call.who, context)
-        try:
-            # A trust policy has no Resource: it is about the role that it belongs to.
-            said = judge(_with_resource(trust), request, resource_policy=True) if trust else None
-        except MalformedError:
-            said = None
-        if said is None or said.denied or not (said.allowed or said.delegated):
-            message = f"User: {call.who.arn} is not authorized to perform: sts:AssumeRole on resource: {role}"
-            raise AwsError("AccessDenied", message, 403)
 
 
 def expired(call: Call) -> AwsError:
@@ -76,11 +27,13 @@ def expired(call: Call) -> AwsError:
     return AwsError("ExpiredTokenException", message, 400)
 
 
-def _with_resource(trust: str) -> str:
-    document = json.loads(trust)
-    found = document.get("Statement", [])
-    statements = found if isinstance(found, list) else [found]
-    return json.dumps(document | {"Statement": [{**one, "Resource": "*"} for one in statements]})
+TRUST = frozenset({"CreateRole", "UpdateAssumeRolePolicy"})
+DOCUMENTS = {
+    **dict.fromkeys(("PutUserPolicy", "PutRolePolicy", "PutGroupPolicy"), "PolicyDocument"),
+    **dict.fromkeys(("CreatePolicy", "CreatePolicyVersion", "UpdateAssumeRolePolicy"), "PolicyDocument"),
+    "CreateRole": "AssumeRolePolicyDocument",
+}
+"""Which parameter of which call is a policy."""
 
 
 class Iam:
@@ -99,11 +52,36 @@ class Iam:
         """Nothing to forget."""
 
     def before(self, call: Call) -> Answer | None:
-        """The simulator is the lab's own."""
+        """The simulator and users' boundaries are the lab's own; no policy is stored that cannot be judged."""
+        if call.operation in DOCUMENTS:
+            self._check_document(call, DOCUMENTS[call.operation])
+        if call.operation in {"PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary"}:
+            return self._set_boundary(call)
         return self._simulate(call) if call.operation == "SimulatePrincipalPolicy" else None
 
     def after(self, call: Call, answer: Answer) -> None:
-        """Nothing to set right."""
+        """A user may be made with a boundary."""
+        if call.operation == "CreateUser" and answer.status < 300 and call.text("PermissionsBoundary"):
+            self._world.moto.set_user_boundary(call.text("UserName"), call.text("PermissionsBoundary"))
+
+    def _set_boundary(self, call: Call) -> Answer:
+        moto, user, arn = self._world.moto, call.text("UserName"), call.text("PermissionsBoundary")
+        if not moto.has_user(user):
+            raise AwsError("NoSuchEntity", f"The user with name {user} cannot be found.", 404)
+        if arn and moto.managed_policy(arn) is None:
+            raise AwsError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
+        moto.set_user_boundary(user, arn or None)
+        return xml_answer(result(IAM, call.operation, ""))
+
+    def _check_document(self, call: Call, parameter: str) -> None:
+        text, trust = call.text(parameter), parameter == "AssumeRolePolicyDocument" or call.operation in TRUST
+        try:
+            statements = parse(with_resource(text) if trust else text, resource_policy=trust)
+        except MalformedError as error:
+            raise AwsError("MalformedPolicyDocument", f"Syntax errors in policy: {error}", 400) from error
+        for kind, name in [pair for one in statements for pair in one.principals or ()]:
+            if kind == "AWS" and not self._world.moto.knows_principal(name):
+                raise AwsError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{name}"', 400)
 
     def _simulate(self, call: Call) -> Answer:
         source = call.text("PolicySourceArn")
@@ -124,7 +102,7 @@ class Iam:
             for resource in call.listed("ResourceArns") or ["*"]
         )
         inner = f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
-        return xml_answer(_result(IAM, call.operation, inner))
+        return xml_answer(result(IAM, call.operation, inner))
 
     def _result_of(self, caller: Caller, action: str, resource: str, policy: str, context: dict[str, str]) -> str:
         request = Request(action, "" if resource == "*" else resource, caller, context)
@@ -146,7 +124,8 @@ def _entries(call: Call) -> dict[str, str]:
     return found
 
 
-def _result(namespace: str, operation: str, inner: str) -> str:
+def result(namespace: str, operation: str, inner: str) -> str:
+    """A query-protocol answer around what an operation gives back."""
     return (
         f'<{operation}Response xmlns="{escape(namespace)}"><{operation}Result>{inner}</{operation}Result>'
         f"<ResponseMetadata><RequestId></RequestId></ResponseMetadata></{operation}Response>"

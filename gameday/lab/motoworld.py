@@ -11,10 +11,10 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, cast
 
-from .call import Call, Caller
+from .call import Call, Caller, Session
 from .motokeys import MotoKeys
 from .motolaunch import Launches, watch
 from .motostores import MotoStores
@@ -37,6 +37,10 @@ PEOPLE = "role/voclabs"
 log = logging.getLogger("gameday.lab")
 
 
+NOTHING = '{"Version": "2012-10-17", "Statement": []}'
+EVERYTHING = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
+
+
 class MotoWorld(MotoKeys, MotoStores):
     """moto, wrapped. Its state is global to the process: one lab a process."""
 
@@ -49,6 +53,7 @@ class MotoWorld(MotoKeys, MotoStores):
         self._app = _remembering(DomainDispatcherApplication)(create_backend_app)
         for name in BACKENDS:
             self._get_backend(name)
+        self.sessions: dict[str, Session] = {}
         _teach_status_checks()
         self.launches = Launches()
         watch(self.launches)
@@ -86,6 +91,7 @@ class MotoWorld(MotoKeys, MotoStores):
         from moto.s3.models import s3_backends
 
         BackendDict.reset()
+        self.sessions.clear()
         s3_backends.bucket_accounts.clear()
         self.launches.images.clear()
         self.launches.take()
@@ -214,17 +220,25 @@ class MotoWorld(MotoKeys, MotoStores):
 
     def caller(self, access_key: str) -> Caller:
         """Whoever has this access key; an unknown key is the account's root, as moto's default caller is."""
+        session = self.sessions.get(access_key)
+        if session is not None:
+            return session.caller
         role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
         if role is not None:
             return _role_caller(role, access_key)
         iam = self._get_backend("iam")[ACCOUNT][PARTITION]
         user = iam.get_user_from_access_key_id(access_key) if access_key else None
         if user is not None:
-            return Caller("IAMUser", user.arn, ACCOUNT, user.id, access_key, user.name)
+            caller = Caller("IAMUser", user.arn, ACCOUNT, user.id, access_key, user.name)
+            caller.tags = self.tags_of(caller)
+            return caller
         return Caller("Root", f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT, ACCOUNT, access_key)
 
     def secret_of(self, access_key: str) -> str | None:
         """The secret of an access key that IAM or STS made here."""
+        session = self.sessions.get(access_key)
+        if session is not None:
+            return session.secret
         role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
         if role is not None:
             return str(role.secret_access_key)
@@ -236,11 +250,10 @@ class MotoWorld(MotoKeys, MotoStores):
     def identity_policies(self, caller: Caller) -> list[str]:
         """The documents of all policies that a user, his groups, or a role has."""
         iam = self.iam()
-        if caller.kind == "IAMUser":
-            user = iam.get_user(caller.name)
-            holders = [user, *iam.get_groups_for_user(caller.name)]
-        else:
-            holders = [role for role in iam.roles.values() if role.arn == caller.role_arn]
+        holder = self._holder(caller)
+        if holder is None:
+            return [EVERYTHING] if caller.kind == "FederatedUser" else []
+        holders = [holder] if caller.kind == "AssumedRole" else [holder, *iam.get_groups_for_user(holder.name)]
         documents: list[str] = []
         for holder in holders:
             inline = holder.policies.values() if isinstance(holder.policies, dict) else []
@@ -249,13 +262,53 @@ class MotoWorld(MotoKeys, MotoStores):
                 documents += [str(version.document) for version in policy.versions if version.is_default]
         return documents
 
-    def session_policy(self, caller: Caller) -> str:
-        """The policy given to AssumeRole, which narrows the session."""
-        if caller.kind != "AssumedRole":
-            return ""
-        sts = self._get_backend("sts")[ACCOUNT][PARTITION]
-        role = sts.get_assumed_role_from_access_key(caller.access_key)
-        return str(getattr(role, "policy", "") or "")
+    def session_policies(self, caller: Caller) -> tuple[str, ...]:
+        """The policies given with a session, each of which narrows it."""
+        session = self.sessions.get(caller.access_key)
+        return session.policies if session is not None else ()
+
+    def boundary(self, caller: Caller) -> str | None:
+        """The document of a user's or role's permissions boundary; one that is gone allows nothing."""
+        holder = self._holder(caller)
+        arn = getattr(holder, "permissions_boundary_arn", None) or getattr(holder, "lab_boundary", None)
+        return self.managed_policy(arn) or NOTHING if arn else None
+
+    def has_user(self, name: str) -> bool:
+        """Whether IAM has such a user."""
+        return any(user.name == name for user in self.iam().users.values())
+
+    def set_user_boundary(self, user: str, arn: str | None) -> None:
+        """Give a user a permissions boundary, or take it away."""
+        self.iam().get_user(user).lab_boundary = arn
+
+    def managed_policy(self, arn: str) -> str | None:
+        """A managed policy's document."""
+        policy = self.iam().managed_policies.get(arn)
+        versions = [] if policy is None else policy.versions
+        return next((str(version.document) for version in versions if version.is_default), None)
+
+    def _holder(self, caller: Caller) -> Any:
+        iam = self.iam()
+        if caller.kind == "AssumedRole":
+            return next((role for role in iam.roles.values() if role.arn == caller.role_arn), None)
+        session = self.sessions.get(caller.access_key)
+        name = session.owner if session is not None and session.owner else caller.name
+        return next((user for user in iam.users.values() if user.name == name), None)
+
+    def tags_of(self, caller: Caller) -> dict[str, str]:
+        """The tags of a user or role."""
+        tags = getattr(self._holder(caller), "tags", None) or {}
+        if isinstance(tags, dict):
+            return {name: str(tag["Value"] if isinstance(tag, dict) else tag) for name, tag in tags.items()}
+        return {tag["Key"]: tag["Value"] for tag in tags}
+
+    def note_role_session(self, access_key: str, policies: tuple[str, ...], tags: dict[str, str]) -> None:
+        """Keep what AssumeRole was given beside the role."""
+        role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
+        caller = _role_caller(role, access_key)
+        caller.since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        caller.tags = self.tags_of(caller) | tags
+        self.sessions[access_key] = Session(caller, role.secret_access_key, role.session_token, policies)
 
     def principal(self, arn: str) -> Caller | None:
         """The user or role of an ARN."""

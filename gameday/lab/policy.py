@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from . import conditions
 from .call import Caller
+from .conditions import filled, like
 
 ALLOW, DENY = "Allow", "Deny"
 
@@ -51,6 +52,8 @@ class Statement:
     principals: tuple[tuple[str, str], ...] | None
     not_principals: bool
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
+    variables: bool = True
+    """Whether ${…} is a variable: since Version 2012-10-17."""
 
 
 @lru_cache(maxsize=1024)
@@ -65,10 +68,27 @@ def parse(text: str, *, resource_policy: bool) -> tuple[Statement, ...]:
     if document.get("Version", "2008-10-17") not in {"2008-10-17", "2012-10-17"}:
         raise MalformedError("its Version is unknown")
     found = document["Statement"]
-    return tuple(_statement(one, resource_policy) for one in (found if isinstance(found, list) else [found]))
+    variables = document.get("Version") == "2012-10-17"
+    statements = found if isinstance(found, list) else [found]
+    return tuple(_statement(one, resource_policy, variables) for one in statements)
 
 
-def _statement(raw: Any, resource_policy: bool) -> Statement:
+def with_resource(trust: str) -> str:
+    """A trust policy as a policy about everything; MalformedError for what is none."""
+    try:
+        document = json.loads(trust)
+    except ValueError as error:
+        raise MalformedError(f"it is no JSON: {error}") from error
+    found: Any = document.get("Statement") if isinstance(document, dict) else None
+    statements: list[Any] = found if isinstance(found, list) else [found]
+    if not statements or not all(isinstance(one, dict) for one in statements):
+        raise MalformedError("it has no Statement")
+    if any("Resource" in one or "NotResource" in one for one in statements):
+        raise MalformedError("Has prohibited field Resource")
+    return json.dumps(document | {"Statement": [{**one, "Resource": "*"} for one in statements]})
+
+
+def _statement(raw: Any, resource_policy: bool, variables: bool) -> Statement:
     if not isinstance(raw, dict):
         raise MalformedError("a Statement is no object")
     known = {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal"}
@@ -95,6 +115,7 @@ def _statement(raw: Any, resource_policy: bool) -> Statement:
         _principals(raw[named]) if resource_policy else None,
         named == "NotPrincipal",
         _conditions(raw.get("Condition", {})),
+        variables,
     )
 
 
@@ -119,81 +140,18 @@ def _conditions(raw: Any) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
         raise MalformedError("a Condition is no object of objects")
     found = []
     for operator, keys in raw.items():
-        if _base(operator) not in OPERATORS and _base(operator) != "Null":
-            raise MalformedError(f"the condition operator {operator} is unknown")
         for key, value in keys.items():
             values = value if isinstance(value, list) else [value]
-            texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
-            found.append((operator, key, tuple(texts)))
+            texts = tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in values)
+            try:
+                conditions.check(operator, texts)
+            except ValueError as error:
+                raise MalformedError(str(error)) from error
+            found.append((operator, key, texts))
     return tuple(found)
 
 
-def _base(operator: str) -> str:
-    return operator.split(":")[-1].removesuffix("IfExists")
-
-
 # --- matching
-
-
-@lru_cache(maxsize=4096)
-def _pattern(text: str, fold: bool) -> re.Pattern[str]:
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(c, re.escape(c)) for c in text), re.IGNORECASE if fold else 0)
-
-
-def like(pattern: str, text: str, *, fold: bool = False) -> bool:
-    """Whether a text matches a pattern with * and ?."""
-    return _pattern(pattern, fold).fullmatch(text) is not None
-
-
-def _not(test: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
-    return lambda want, have: not test(want, have)
-
-
-def _number(test: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    return lambda want, have: test(float(have), float(want))
-
-
-def _in_network(want: str, have: str) -> bool:
-    return ipaddress.ip_address(have) in ipaddress.ip_network(want, strict=False)
-
-
-OPERATORS: dict[str, Callable[[str, str], bool]] = {
-    "StringEquals": str.__eq__,
-    "StringNotEquals": _not(str.__eq__),
-    "StringEqualsIgnoreCase": lambda want, have: want.lower() == have.lower(),
-    "StringNotEqualsIgnoreCase": lambda want, have: want.lower() != have.lower(),
-    "StringLike": like,
-    "StringNotLike": _not(like),
-    "ArnEquals": like,
-    "ArnLike": like,
-    "ArnNotEquals": _not(like),
-    "ArnNotLike": _not(like),
-    "Bool": lambda want, have: want.lower() == have.lower(),
-    "NumericEquals": _number(float.__eq__),
-    "NumericNotEquals": _number(float.__ne__),
-    "NumericLessThan": _number(float.__lt__),
-    "NumericLessThanEquals": _number(float.__le__),
-    "NumericGreaterThan": _number(float.__gt__),
-    "NumericGreaterThanEquals": _number(float.__ge__),
-    "DateLessThan": lambda want, have: have < want,
-    "DateGreaterThan": lambda want, have: have > want,
-    "IpAddress": _in_network,
-    "NotIpAddress": _not(_in_network),
-}
-
-
-def _holds(operator: str, key: str, values: tuple[str, ...], context: Mapping[str, str]) -> bool:
-    folded = {name.lower(): value for name, value in context.items()}
-    have = folded.get(key.lower())
-    base = _base(operator)
-    if base == "Null":
-        return (have is None) == (values[0].lower() == "true")
-    if have is None:
-        return operator.endswith("IfExists") or operator.startswith("ForAllValues:") or "Not" in base
-    test = OPERATORS[base]
-    # Several values mean any of them; for a negated operator none of them.
-    return all(test(v, have) for v in values) if "Not" in base else any(test(v, have) for v in values)
 
 
 def _names(statement: Statement, caller: Caller) -> str:
@@ -211,7 +169,9 @@ def _name(kind: str, value: str, caller: Caller) -> str:
         return ""
     if value == "*" or (caller.arn and value in {caller.arn, caller.role_arn}):
         return "himself"
-    if caller.kind != "Anonymous" and value in {caller.account, f"arn:aws:iam::{caller.account}:root"}:
+    if caller.kind != "Anonymous" and (
+        value == caller.account or re.fullmatch(rf"arn:[\w-]+:iam::{caller.account}:root", value)
+    ):
         return "account"
     return ""
 
@@ -238,11 +198,14 @@ def _about(statement: Statement, request: Request) -> bool:
     acts = any(like(a, request.action, fold=True) for a in statement.actions) != statement.not_actions
     if not acts:
         return False
+    context = {name.lower(): value for name, value in request.context.items()}
     if request.resource:
-        fits = any(like(r, request.resource) for r in statement.resources)
+        named = [filled(r, context) if statement.variables else r for r in statement.resources]
+        fits = any(r is not None and like(r, request.resource) for r in named)
         if fits == statement.not_resources:
             return False
-    return all(_holds(*condition, request.context) for condition in statement.conditions)
+    variables = statement.variables
+    return all(conditions.holds(*one, context, variables=variables) for one in statement.conditions)
 
 
 NARROWING = ("aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:principalorgid", "aws:sourcearn",

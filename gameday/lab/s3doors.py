@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import postform, presign
 from .access import Access
-from .policy import MalformedError, Request, is_public, judge, parse
+from .policy import ALLOW, MalformedError, Request, is_public, judge, parse
 from .s3 import KMS_KINDS
 from .s3names import s3_action
 from .shapes import Bucket
@@ -34,6 +34,8 @@ class S3Doors:
         Behaviour("s3", "ACLs under BucketOwnerEnforced: 400 AccessControlListNotSupported", "recorded"),
         Behaviour("s3", "a missing object: 404 for who may list the bucket, 403 for all others", "documented"),
         Behaviour("s3", "public policy or ACL under Block Public Access: 403 AccessDenied", "documented"),
+        Behaviour("s3", "an Allow of a bucket policy for nobody who exists: 400 MalformedPolicy", "documented"),
+        Behaviour("s3", "a Deny of a bucket policy may name somebody who is gone", "invented"),
         Behaviour("s3", "POST Object: its policy is its signature; then as PutObject; 204, 201 or 303", "recorded"),
         Behaviour("s3", "presigned URLs: expired 403, tampered 403; SigV2 on SSE-KMS 400", "documented"),
     )
@@ -168,6 +170,10 @@ class S3Doors:
             statements = parse(text, resource_policy=True)
         except MalformedError as error:
             raise AwsError("MalformedPolicy", _malformed(error), 400) from error
+        allows = [one for one in statements if one.effect == ALLOW]
+        for kind, name in [pair for one in allows for pair in one.principals or ()]:
+            if kind == "AWS" and not self._world.moto.knows_principal(name):
+                raise AwsError("MalformedPolicy", "Invalid principal in policy", 400, Detail=f'"AWS" : "{name}"')
         home = f"arn:aws:s3:::{call.bucket}"
         for statement in statements:
             if not all(r == home or r.startswith((f"{home}/", f"{home}*")) for r in statement.resources):

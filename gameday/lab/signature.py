@@ -47,6 +47,7 @@ def check_header(call: Call, moto: MotoWorld, *, known_only: bool) -> None:
         if known_only:
             raise _unknown(call)
         return
+    _check_token(call, moto)
     if call.access_key in KNOWN and _came_through_a_proxy(call):
         return
     fields = dict(re.findall(r"(Credential|SignedHeaders|Signature)=([^,\s]+)", call.header("authorization")))
@@ -157,6 +158,16 @@ def _other_body(call: Call) -> AwsError:
         return _mismatch(call)
     sentence = "The provided 'x-amz-content-sha256' header does not match what was computed."
     return AwsError("XAmzContentSHA256Mismatch", sentence, 400)
+
+
+def _check_token(call: Call, moto: MotoWorld) -> None:
+    """A session's key comes with the session's token."""
+    session, given = moto.sessions.get(call.access_key), call.header("x-amz-security-token")
+    if session is None or hmac.compare_digest(given.encode(), session.token.encode()):
+        return
+    if call.protocol == "s3" and given:
+        raise AwsError("InvalidToken", "The provided token is malformed or otherwise invalid.", 400)
+    raise _unknown(call)
 
 
 def _unknown(call: Call) -> AwsError:
