@@ -17,6 +17,11 @@ from gameday.blastradius import KeyName
 from gameday.blastradius.inventory import CALLS, Inventory, take
 from gameday.lab import LabProcess, start
 
+TRUST = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", '
+    '"Principal": {"Service": "ec2.amazonaws.com"}}}'
+)
+
 ACCOUNT, REGION = "123456789012", "us-east-1"
 Client = Callable[[str], Any]
 Make = Callable[[Client, str, str], str]
@@ -92,7 +97,7 @@ def cluster(aws: Client, name: str, key: str) -> str:
 
 
 def function(aws: Client, name: str, key: str) -> str:
-    role = aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    role = aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as packed:
         packed.writestr("a.py", "")

@@ -13,6 +13,11 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from .conftest import refused
 
+TRUST = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", '
+    '"Principal": {"Service": "ec2.amazonaws.com"}}}'
+)
+
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 STATE, UNSUPPORTED, OFF = "KMSInvalidStateException", "UnsupportedOperationException", "DisabledException"
@@ -192,7 +197,7 @@ def test_a_key_is_gone_when_its_time_is_over(client, lab):
 def test_a_key_policy_names_nobody_who_is_not_there(client, nobody):
     kms, iam = client("kms"), client("iam")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
-    iam.create_role(RoleName="pay", Path="/apps/", AssumeRolePolicyDocument="{}")
+    iam.create_role(RoleName="pay", Path="/apps/", AssumeRolePolicyDocument=TRUST)
     allow = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", "Resource": "*"}
 
     def put(principal):

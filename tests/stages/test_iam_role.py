@@ -14,6 +14,10 @@ from gameday.lab import LabControl
 from gameday.sdk import STAGES
 from gameday.stages.iam_role import IamRole
 
+TRUST = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", '
+    '"Principal": {"Service": "ec2.amazonaws.com"}}}'
+)
 ROLE = IamRole(name="clock-reader", actions=("kms:ListKeys",))
 
 
@@ -35,7 +39,7 @@ def test_made_used_and_removed(aws: Session, lab: LabControl) -> None:
 
 
 def test_somebody_elses_role_is_left(aws: Session, client: Callable[[str], Any]) -> None:
-    client("iam").create_role(RoleName="clock-reader", AssumeRolePolicyDocument="{}")
+    client("iam").create_role(RoleName="clock-reader", AssumeRolePolicyDocument=TRUST)
     assert ROLE.check(aws) == ""
     assert "was not made by gameday stage" in ROLE.unmake(aws)
     assert client("iam").get_role(RoleName="clock-reader")
