@@ -56,6 +56,9 @@ on encryption at rest). Other members are kept under their own names."""
 EACH_TIME_ANOTHER = "aws-crypto-public-key"
 """A member of the context that differs with each message (AWS Encryption SDK, "Encryption context"): no resource."""
 
+INTERNAL = "AWS Internal"
+"""What stands where a service called and does not say which."""
+
 DRY_RUN = "DryRunOperationException"
 """What a call with ``DryRun`` that would have succeeded ends with (KMS' API reference): no failure, and no use."""
 

@@ -27,6 +27,7 @@ from gameday.blastradius._known import (
     DRY_RUN,
     EACH_TIME_ANOTHER,
     INSTANCE,
+    INTERNAL,
     KEY_ARN,
     REFUSALS,
     REFUSED_ACTIONS,
@@ -263,8 +264,8 @@ def _service() -> str:
     spelled = "regexp_extract(context_pairs, '(^|,)aws:([a-z][a-z0-9-]*):', 2)"
     spelled = f"CASE WHEN {spelled} <> '' THEN concat({spelled}, '.amazonaws.com') END"
     internal = (
-        "CASE WHEN 'AWS Internal' IN (invoked_by, source_ip) "
-        "OR 'internal.amazonaws.com' IN (invoked_by, source_ip) THEN 'AWS Internal' END"
+        f"CASE WHEN '{INTERNAL}' IN (invoked_by, source_ip) "
+        f"OR 'internal.amazonaws.com' IN (invoked_by, source_ip) THEN '{INTERNAL}' END"
     )
     whose = ("invoked_by", "source_ip")
     return _first(

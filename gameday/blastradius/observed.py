@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gameday.blastradius._answer import Kind, Use
-from gameday.blastradius._known import REFUSALS
+from gameday.blastradius._known import INTERNAL, REFUSALS
 from gameday.blastradius.prediction import SHOWN, service_name
 from gameday.sdk import Dependent, Fate, Gap, Seen
 
@@ -197,7 +197,7 @@ def _service(use: Use) -> str:
     S3 calls as ``AWS Internal``, and a denied call of its has no encryption context that would tell.
     """
     hidden = {"AWS Internal", "internal.amazonaws.com"} & {use.user_agent, use.source_ip}
-    return "" if use.service == "direct" and hidden else use.service
+    return "" if use.service == INTERNAL or (use.service == "direct" and hidden) else use.service
 
 
 def fits(one: Dependent, who: Who) -> bool:

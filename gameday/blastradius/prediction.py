@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from gameday.aws.session import Session
 from gameday.blastradius._answer import Answer, Row
+from gameday.blastradius._known import INTERNAL
 from gameday.blastradius._question import KeyName, Question, Window
 from gameday.blastradius._source import Engine, Watch
 from gameday.blastradius._words import coverage_sentences
@@ -120,7 +121,7 @@ def merged(found: Iterable[Dependent]) -> list[Dependent]:
 def _used(row: Row) -> Dependent:
     return Dependent(
         principal=row.principal,
-        service=row.service,
+        service="" if row.service == INTERNAL else row.service,
         resource=row.resource,
         why="used",
         uses=row.uses,

@@ -221,3 +221,27 @@ def test_at_most_five_records_are_shown_and_the_first_came_first(rude: Rude) -> 
     seen = GUN.observe(session_at(rude.url, started=NOW))
     assert [record["requestID"] for record in seen.records] == ["r1", "r2", "r3", "r4", "r5"]
     assert seen.detail.startswith("9 records; ")
+
+
+@pytest.mark.parametrize(
+    ("about", "parameters", "mentioned"),
+    [
+        ("alias/app", {"keyId": "alias/app/v2"}, False),
+        ("alias/app", {"keyId": "arn:aws:kms:eu-central-1:111122223333:alias/app"}, True),
+        ("arn:aws:kms:eu-central-1:111122223333:alias/app/v2", {"keyId": "v2"}, False),
+        ("data", {"bucketName": "data.backup"}, False),
+        ("data", {"policy": '{"Resource": "arn:aws:s3:::data/*"}'}, False),
+        ("data", {"key": "some/data/here"}, False),
+        ("data", {"encryptionContext": {"aws:s3:arn": "arn:aws:s3:::data/key"}}, True),
+        ("arn:aws:s3:::data", {"encryptionContext": {"aws:s3:arn": "arn:aws:s3:::data.backup/key"}}, False),
+        ("i-0123456789abcdef0", {"items": [{"instanceId": "i-0123456789abcdef01"}]}, False),
+    ],
+)
+def test_a_record_mentions_whole_names_only(about: str, parameters: dict[str, object], mentioned: bool) -> None:
+    raw: dict[str, Any] = {"eventName": "X", "requestParameters": parameters}
+    assert TrailRecord.read(raw).mentions(about) is mentioned
+
+
+def test_another_runs_call_is_not_this_ones() -> None:
+    record = TrailRecord.read({"userAgent": "[Boto3/1.42 gameday/7f3ab]"})
+    assert (record.made_by("7f3ab"), record.made_by("7f3a")) == (True, False)
