@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 
+import click
+
+from exporters.text import count, short, span
 from gameday.cli.journals import warn_of_open_steps
 from gameday.cli.say import say
 from gameday.cli.target_options import journal_of, journal_words, playbook_on_target
@@ -19,7 +22,7 @@ from gameday.journal import Journal, Owner
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.playbook import Playbook
 from gameday.rollback.hands import rehearse
-from gameday.sdk import AnyEvent, Phase, PreflightChecked, Switch, format_duration
+from gameday.sdk import AnyEvent, Latent, Phase, PreflightChecked, Switch, format_duration
 from gameday.target import Target, reopen
 
 Options = dict[str, str | None]
@@ -99,32 +102,63 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
     _print_changes(plan)
     _print_switches(plan)
     _print_looks(plan)
-    limits = ", ".join(f"{name} {seconds:g} s" for name, seconds in plan.prepared.limits.items())
+    _section("Checks")
+    limits = ", ".join(f"{name} {span(seconds)}" for name, seconds in plan.prepared.limits.items())
     say(f"limits  {limits}")
     refused, shown = foreseeable(playbook, plan, target, journal)
     for said in shown:
         say(f"check   {said}")
-    why = [*refused, *_print_radius(playbook, plan, target)]
+    against, latent = _print_radius(playbook, plan, target)
+    why = [*refused, *against]
     for reason in why:
         say(f"REFUSED {reason}")
+    _section(_sum(plan, latent), "red" if why else "green")
     if why:
         raise Refused(f"preflight would refuse this run for {len(why)} reason{'s' if len(why) > 1 else ''}")
     say("ready   preflight found nothing that it would refuse; gameday drill proves the undo too")
 
 
-def _print_radius(playbook: Playbook, plan: Plan, target: Target) -> list[str]:
-    """Print who is expected to feel it; returns why preflight would refuse a run for it."""
+def _section(title: str, colour: str | None = None) -> None:
+    """A heading in gameday's own words; colours leave where no terminal is."""
+    say("")
+    click.secho(title, bold=True, fg=colour)
+
+
+def _sum(plan: Plan, latent: Sequence[Latent]) -> str:
+    """``Plan: 2 changes, 4 probes, key off at most 15 min, 3 latent, 2 need work afterwards``."""
+    limits, work = plan.prepared.limits, sum(one.unrecoverable for one in latent)
+    keys = all(spec.uses.startswith("kms.") for spec in plan.spec.fault_steps)
+    parts = [count(len(plan.spec.fault_steps), "change"), count(len(plan.prepared.probes), "probe")]
+    if "max_fault" in limits:
+        parts.append(f"{'key off' if keys else 'changed for'} at most {span(limits['max_fault'])}")
+    if latent:
+        parts += [f"{len(latent)} latent", f"{work} need{'s' if work == 1 else ''} work afterwards"]
+    return f"Plan: {', '.join(parts)}"
+
+
+def _print_radius(playbook: Playbook, plan: Plan, target: Target) -> tuple[list[str], list[Latent]]:
+    """Print who is expected to feel it; returns why preflight would refuse a run for it, and what comes later."""
     if playbook.blast_radius is None and target.stages:
-        return []
+        return [], []
     from gameday.engine.radius import foreseen  # brings engines of its own, which other plans need not load
 
+    _section("Blast radius")
     found = foreseen(playbook, plan, target)
-    for key, words, _ in found:
+    latent: list[Latent] = []
+    for key, words, _, prediction in found:
         say(f"radius  {key}: {words}")
-    return [f"the blast radius of {key} is not what the playbook allows: {why}" for key, _, why in found if why]
+        for one in prediction.dependents:
+            whose = " ".join(filter(None, (short(one.principal), one.service and f"through {one.service}")))
+            say(f"          {whose}" + (f" for {short(one.resource)}" if one.resource else ""))
+        for later in prediction.latent:
+            say(f"          latent: {short(later.resource)}: {later.when}")
+        latent += prediction.latent
+    why = [f"the blast radius of {key} is not what the playbook allows: {why}" for key, _, why, _ in found if why]
+    return why, latent
 
 
 def _print_changes(plan: Plan) -> None:
+    _section("Changes")
     for spec in (*plan.spec.fault_steps, *plan.spec.probe_steps):
         calls = plan.steps[spec.id].calls
         by = f" (by probe {spec.probe}, at each look)" if spec.probe else ""
@@ -147,6 +181,7 @@ def _when(switch: Switch) -> str:
 
 
 def _print_looks(plan: Plan) -> None:
+    _section("Probes")
     for facts in plan.prepared.probes:
         expected = ", ".join(f"{phase} {' or '.join(causes)}" for phase, causes in facts.expect.items())
         kind = "guard" if facts.guard else "proof" if set(facts.expect) == {Phase.EVIDENCE} else "look"

@@ -87,15 +87,15 @@ def with_radius(playbook: Playbook, plan: Plan, target: Target, emit: Emit) -> P
     return plan
 
 
-def foreseen(playbook: Playbook, plan: Plan, target: Target) -> list[tuple[str, str, str]]:
-    """For ``gameday plan``: each key, its blast radius in words, and why a run would be refused for it or ``""``."""
+def foreseen(playbook: Playbook, plan: Plan, target: Target) -> list[tuple[str, str, str, Prediction]]:
+    """For ``gameday plan``: each key, its blast radius in words, why a run is refused or ``""``, and the whole."""
     lab = target.stages
     settings = wanted(playbook, lab=lab)
-    found: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, str, Prediction]] = []
     for arn in keys(plan) if settings else ():
         assert settings is not None
         prediction = Survey.of(arn, settings, plan, target).predict(lambda _: None)
-        found.append((arn, _words(prediction), "; ".join(refusals(prediction, settings, lab=lab))))
+        found.append((arn, _words(prediction), "; ".join(refusals(prediction, settings, lab=lab)), prediction))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,6 +96,12 @@ def test_a_sample_by_tag_is_stated_booted_and_put_back_and_nobody_else_is_touche
     plan = fleet.on_lab("plan", path)
     assert plan.returncode == 0, plan.stderr + plan.stdout
     assert f"sample  boot: {said}\n" in plan.stdout
+    assert re.search(r"^Plan: 1 change, \d+ probes?, key off at most \d+ (s|min)", plan.stdout, re.M), plan.stdout
+    assert [line for line in plan.stdout.splitlines() if line in ("Changes", "Probes", "Checks")] == [
+        "Changes",
+        "Probes",
+        "Checks",
+    ]
     assert "sample  database: 1 of the 1 instances tagged Role=db: i-" in plan.stdout
     policy = json.loads(fleet.on_lab("iam-policy", path).stdout)["rollback"]
     assert [named(one["Resource"]) for one in policy["Statement"] if "ec2:StartInstances" in one["Action"]] == [
