@@ -7,11 +7,16 @@ import shlex
 import socket
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gameday.cli.leaving import touched
 from gameday.cli.say import say
 from gameday.errors import JournalError
 from gameday.journal.sql import SqlJournal, default_place
+
+if TYPE_CHECKING:
+    from gameday.journal.seal import Seal
+    from gameday.playbook import TargetFile
 
 
 def place_of(place: str | None) -> str:
@@ -66,3 +71,20 @@ def somebody() -> str:
     except (KeyError, OSError):  # a number without a name, as in containers
         user = "somebody"
     return f"{user} on {socket.gethostname()}"
+
+
+def seal_of(file: TargetFile | None) -> Seal | None:
+    """What a target file seals its journal with; raises Refused where its key cannot be had."""
+    from gameday.journal.seal import Seal
+
+    asked = file.journal_seal if file else None
+    return Seal.from_file(asked.key_file, required=asked.required) if asked else None
+
+
+def seal_at(place: str | None) -> Seal | None:
+    """The same where --journal names a target file."""
+    if not (place and place.endswith((".yaml", ".yml"))):
+        return None
+    from gameday.playbook import load_target
+
+    return seal_of(load_target(place))

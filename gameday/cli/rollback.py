@@ -11,7 +11,7 @@ import click
 
 from exporters.lines import PlainLines
 from exporters.text import count
-from gameday.cli.journals import open_journal, rollback_command
+from gameday.cli.journals import open_journal, rollback_command, seal_at
 from gameday.cli.leaving import about
 from gameday.cli.options import seconds_option
 from gameday.cli.say import say
@@ -110,5 +110,6 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
         wall=wall,
         ours=ours,
         again=again,
+        seal=seal_at(place),
     )
     return not left

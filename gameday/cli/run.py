@@ -15,7 +15,7 @@ from exporters.json_lines import JsonLines
 from exporters.lines import PlainLines
 from gameday import __version__
 from gameday.cli import leaving
-from gameday.cli.journals import rollback_command, warn_of_open_steps
+from gameday.cli.journals import rollback_command, seal_of, warn_of_open_steps
 from gameday.cli.say import say
 from gameday.cli.target_options import journal_of, journal_words, load_for, read_target
 from gameday.engine import runner
@@ -58,9 +58,10 @@ def run_playbook(
     reserve(*_folders(place))
     run = os.environ.get("GAMEDAY_RUN_ID") or secrets.token_hex(4)  # the scheduler has written its id down already
     again = rollback_command(run, said)
+    seal = seal_of(choice.file)
     # Before the journal is opened and any thread is started: neither survives a fork.
     watchdog = unleash(Errand(run, lambda: SqlJournal(place, create=False), reopen, again))
-    kept = SqlJournal(place)
+    kept = SqlJournal(place, seal=seal)
     leaving.touched(kept)
     leaving.about([run], again, own=True)
     warn_of_open_steps(kept, said)

@@ -47,7 +47,7 @@ def journal_of(journal: str | None, choice: TargetChoice) -> str | None:
 
 def journal_words(journal: str | None, choice: TargetChoice, target: str) -> str | None:
     """How a command names that journal: by --journal as it was given, else by the target file."""
-    return journal or (target if choice.file and choice.file.journal else None)
+    return journal or (target if choice.file and (choice.file.journal or choice.file.journal_seal) else None)
 
 
 def load_for(playbook: str, var: tuple[str, ...], choice: TargetChoice) -> Playbook:

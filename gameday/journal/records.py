@@ -114,6 +114,8 @@ class StepRecord(Record):
     """What the playbook calls the resource: ``alias/payments``."""
     settle: float = 10.0
     """Seconds for which a call without an answer may still land."""
+    seal: str = ""
+    """An HMAC over all of it and the run's target, where the target file has ``journal_seal``."""
 
 
 class StepState(Record):

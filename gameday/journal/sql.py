@@ -24,6 +24,7 @@ from gameday.journal.records import (
     StepState,
     seconds_since,
 )
+from gameday.journal.seal import Seal
 from gameday.sdk import SEALED, AnyEvent, Closed, RunFinished, Sealed, TargetFacts, format_duration, seal
 
 __all__ = ["SqlJournal", "default_place"]
@@ -40,11 +41,13 @@ class SqlJournal:
     ----------
     place: a file's path, or ``postgresql://USER@HOST/DATABASE``.
     create: make the file and the tables when they are missing; without it a missing journal is empty.
+    seal: what seals the undo steps that are written here.
 
     Raises JournalError when it cannot be opened, or is of a version that cannot be read.
     """
 
-    def __init__(self, place: str, *, create: bool = True) -> None:
+    def __init__(self, place: str, *, create: bool = True, seal: Seal | None = None) -> None:
+        self._seal = seal
         self.database = Database(place, create=create)
         self._writing, self._reading = self.database.writing, self.database.reading
         self.unreadable: dict[str, str] = {}
@@ -177,6 +180,10 @@ class SqlJournal:
             found = _hold(db, record.resource)
             if found is None or found.run != record.run:
                 raise HoldTaken(f"the hold on {record.resource} is no longer this run's; nothing may be changed")
+            if self._seal is not None:
+                target = db.execute(select(schema.runs.c.target).where(schema.runs.c.run == record.run)).scalar()
+                facts = TargetFacts.model_validate_json(target) if target else None
+                record = record.model_copy(update={"seal": self._seal.of(record, facts)})
             row |= {"body": record.model_dump_json(), "intended_at": self._now(db)}
             db.execute(insert(schema.steps).values(**row))
 

@@ -84,6 +84,16 @@ _RoleUse = Annotated[
 ]
 
 
+class JournalSeal(_Text):
+    """What seals the undo steps in the journal, so that who can write the journal cannot write one."""
+
+    key_file: str = Field(
+        min_length=1,
+        description="A file of 32 bytes or more that its owner alone can read.",
+    )
+    required: bool = Field(False, description="true: gameday rollback refuses an undo step that has no seal.")
+
+
 class TargetFile(_Text):
     """Which AWS a game day runs on, as whom, and the values of variables there."""
 
@@ -122,6 +132,9 @@ class TargetFile(_Text):
         None, description="When gameday schedule runs playbooks here; it outranks the playbooks' own."
     )
     journal: str = Field("", description="A file, or a SQLAlchemy URL; --journal outranks it.")
+    journal_seal: JournalSeal | None = Field(
+        None, description="Seals undo steps by a key that is not in the journal; gameday rollback checks the seal."
+    )
     vars: dict[str, str] = Field({}, description="Values of the playbooks' variables; --var outranks them.")
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from gameday.journal import RunRecord, StepState
 from gameday.journal.audit import INCOMPLETE, closed_in, last_word
+from gameday.journal.seal import Seal
 from gameday.sdk import AWS, Rank, Restored, RunPrepared, Sealed, Step, TrailRecord, first_broken
 
 PAGES = 10
@@ -20,7 +21,9 @@ WINDOW = timedelta(minutes=15)
 """How long after the intent the call can have been recorded: far more than any call may take to land."""
 
 
-def disagreement(state: StepState, step: Step, run: RunRecord, events: list[Sealed], *, ours: bool) -> str:
+def disagreement(
+    state: StepState, step: Step, run: RunRecord, events: list[Sealed], *, ours: bool, seal: Seal | None = None
+) -> str:
     """Why a step is not one that gameday wrote, in a sentence; ``""`` when all that the journal says of it agrees.
 
     Whoever can write the journal must not decide what an administrator's rollback does. So all that an undo uses is
@@ -34,6 +37,7 @@ def disagreement(state: StepState, step: Step, run: RunRecord, events: list[Seal
         or _unlike("rank", record.rank, int(step.rank))
         or _elsewhere(record.resource, run)
         or step.mismatch(run.run, record.before)
+        or (seal.refusal(record, run.target) if seal else "")
         or ("" if ours else _unsealed(state, run, events))
     )
     if not why:

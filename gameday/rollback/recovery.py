@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gameday.errors import JournalError
 from gameday.journal import Abandon, Journal, RunRecord, StepRecord, StepState, release_holds
+from gameday.journal.seal import Seal
 from gameday.machine.rollback import Undoing
 from gameday.machine.spec import StepSpec, Timing
 from gameday.machine.state import LEASE
@@ -36,6 +37,7 @@ def recover(
     wall: datetime,
     ours: bool,
     again: str,
+    seal: Seal | None = None,
 ) -> tuple[str, ...]:
     """Undo a run's open steps; returns one sentence for each that is still open.
 
@@ -62,7 +64,7 @@ def recover(
         except JournalError as error:
             left.append(str(error))
             continue
-        doubt = disagreement(state, step, record, events, ours=ours)
+        doubt = disagreement(state, step, record, events, ours=ours, seal=seal)
         doubt = doubt or ("" if ours or not doubtful(state) else whose(state, step, aws))
         left += [doubt] if doubt else []
         going += [] if doubt else [state]
