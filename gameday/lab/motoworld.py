@@ -79,9 +79,10 @@ class MotoWorld(MotoKeys, MotoStores):
             chunks = cast("Iterable[bytes]", self._app(environ, start))
             answer.body = b"".join(chunks)
             getattr(chunks, "close", lambda: None)()
-        except Exception as error:  # moto's apps propagate whatever goes wrong in them; AWS answers 500
+        except Exception as error:  # moto's apps propagate whatever goes wrong in them
             log.warning("moto failed at %s %s", call.service, call.operation, exc_info=True)
-            fault = AwsError("InternalFailure", f"moto has no answer to this call: {error!r}", 500)
+            sentence = f"The lab has no {call.service} {call.operation} of this kind: moto failed at it ({error!r})."
+            fault = AwsError("NotImplemented", sentence, 501)
             return error_answer(fault, call.protocol, call.method, call.request_id)
         return answer
 

@@ -156,3 +156,10 @@ def test_deny_unless_aws_kms(client, s3, under):
     put = {"Bucket": BUCKET, "Key": "k", "Body": b"x"}
     assert refused(s3.put_object, **put)[0] == "AccessDenied"
     s3.put_object(**put, ServerSideEncryption="aws:kms")
+
+
+def test_what_moto_has_not_is_said_and_is_no_500(client):
+    """Moto raises NotImplementedError at this call."""
+    code, message, status = refused(client("iam").get_organizations_access_report, JobId="x" * 36)
+    assert (code, status) == ("NotImplemented", 501)
+    assert "GetOrganizationsAccessReport" in message
