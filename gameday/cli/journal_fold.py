@@ -11,6 +11,7 @@ from exporters.prometheus_families import Owned, Place
 from gameday import __version__
 from gameday.errors import JournalError
 from gameday.journal import Journal, RunRecord
+from gameday.journal.database import is_url
 from gameday.journal.left import left_on_purpose
 from gameday.journal.sql import SqlJournal
 
@@ -43,7 +44,7 @@ class JournalFold:
             self._metrics.journal(up=True)
 
     def _open(self) -> Journal | None:
-        if self._journal is None and ("://" in self._place or Path(self._place).expanduser().exists()):
+        if self._journal is None and (is_url(self._place) or Path(self._place).expanduser().exists()):
             self._journal = SqlJournal(self._place, create=False)
         return self._journal
 

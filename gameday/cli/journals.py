@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gameday.cli.leaving import touched
 from gameday.cli.say import say
 from gameday.errors import JournalError
+from gameday.journal.database import is_url
 from gameday.journal.sql import SqlJournal, default_place
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _named(place: str | None) -> str | None:
 def open_journal(place: str | None) -> SqlJournal:
     """The journal to read; the usual one may not exist yet and is empty then, one given by --journal must be there."""
     place = _named(place)
-    if place and "://" not in place and not Path(place).expanduser().exists():
+    if place and not is_url(place) and not Path(place).expanduser().exists():
         raise JournalError(f"there is no journal at {place}")
     journal = SqlJournal(place or default_place(), create=False)
     touched(journal)
@@ -46,7 +47,7 @@ def rollback_command(run: str, place: str | None) -> str:
     """The command that finishes a run's rollback; a URL's password is not repeated."""
     if not place:
         return f"gameday rollback {run}"
-    shown = "URL" if "://" in place else shlex.quote(place)
+    shown = "URL" if is_url(place) else shlex.quote(place)
     return f"gameday rollback {run} --journal {shown}"
 
 

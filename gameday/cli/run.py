@@ -21,6 +21,7 @@ from gameday.cli.target_options import journal_of, journal_words, load_for, read
 from gameday.engine import runner
 from gameday.engine.job import Job
 from gameday.errors import JournalError
+from gameday.journal.database import is_url
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.rollback.leash import unleash
 from gameday.rollback.receipts import folder as receipts_folder
@@ -95,7 +96,7 @@ def run_playbook(
 def _folders(place: str) -> list[Path]:
     """Where the undo is written down: the journal's folder where it is a file, and the receipts'."""
     receipts = receipts_folder()
-    folders = [receipts] if "://" in place else [Path(place).expanduser().absolute().parent, receipts]
+    folders = [receipts] if is_url(place) else [Path(place).expanduser().absolute().parent, receipts]
     for folder in folders:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from gameday.cli.leaving import Leave, touched
 from gameday.cli.say import say
 from gameday.cli.target_options import journal_of, load_for, read_target
 from gameday.errors import PlaybookInvalid
+from gameday.journal.database import is_url
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.playbook import Playbook, Schedule, find
 from gameday.schedule.calendar import due_after
@@ -81,7 +82,7 @@ def run_schedule(
             Path(results) if results else None,
             tuple(words),
             {"GAMEDAY_JOURNAL": place},
-            ("--journal", place) if journal and "://" not in place else (),
+            ("--journal", place) if journal and not is_url(place) else (),
         )
         settings = Settings(_address(listen), limit, when_stopped == "rollback", patrol_every)
         code = Daemon(entries, kept_in, launcher, settings).run()

@@ -7,6 +7,7 @@ intents, claims) is ordered, by an advisory lock that a transaction gives back h
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,6 +33,11 @@ def default_place() -> str:
     """``$GAMEDAY_JOURNAL``, or the file under the XDG state directory."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return os.environ.get("GAMEDAY_JOURNAL") or str(Path(state) / "gameday" / "journal.db")
+
+
+def is_url(place: str) -> bool:
+    """Whether a journal's place is a URL and not a file's path; the one place that decides it for every command."""
+    return re.match(r"postgres(ql)?:|[^/]*://", place) is not None
 
 
 class Database:
@@ -146,8 +152,7 @@ def iso(moment: datetime) -> str:
 
 def _url(place: str) -> URL:
     try:
-        is_url = "://" in place or place.startswith(("postgresql:", "postgres:"))
-        if not is_url:  # never as text: % and ? mean something there, and are ordinary in a path
+        if not is_url(place):  # never as text: % and ? mean something there, and are ordinary in a path
             return URL.create("sqlite", database=str(Path(place).expanduser().absolute()))
         url = make_url(place)
     except (ArgumentError, ValueError):
