@@ -103,7 +103,7 @@ def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:
     _print_switches(plan)
     _print_looks(plan)
     _section("Checks")
-    limits = ", ".join(f"{name} {span(seconds)}" for name, seconds in plan.prepared.limits.items())
+    limits = ", ".join(f"{name} {span(seconds)}" for name, seconds in plan.prepared.limits.items() if seconds)
     say(f"limits  {limits}")
     refused, shown = foreseeable(playbook, plan, target, journal)
     for said in shown:
@@ -149,6 +149,7 @@ def _print_radius(playbook: Playbook, plan: Plan, target: Target) -> tuple[list[
         say(f"radius  {key}: {words}")
         for one in prediction.dependents:
             whose = " ".join(filter(None, (short(one.principal), one.service and f"through {one.service}")))
+            whose += ", this run itself" if one.why == "this run" else ""
             say(f"          {whose}" + (f" for {short(one.resource)}" if one.resource else ""))
         for later in prediction.latent:
             say(f"          latent: {short(later.resource)}: {later.when}")
@@ -185,6 +186,7 @@ def _print_looks(plan: Plan) -> None:
     for facts in plan.prepared.probes:
         expected = ", ".join(f"{phase} {' or '.join(causes)}" for phase, causes in facts.expect.items())
         kind = "guard" if facts.guard else "proof" if set(facts.expect) == {Phase.EVIDENCE} else "look"
-        say(f"{kind:<8}{facts.name} ({facts.uses} {facts.resource}): {expected}")
+        say(f"{kind:<8}{facts.name}: {expected}")
+        say(f"          {facts.uses} {facts.resource}")
     say("metrics gameday_probe_success, gameday_fault_active, gameday_time_to_effect_seconds and the rest of")
     say("        docs/observability.md, for each of these")
