@@ -95,7 +95,7 @@ class StepFacts(BaseModel):
     resource: str
     switch: bool = False
     """A dead man's switch: it changes nothing that anybody uses."""
-    named: str = ""
+    named: str = Field(default="", exclude_if=lambda name: not name)
     """The resource as the playbook names it, such as ``alias/payments``; ``""`` where that is no other name."""
 
 
