@@ -6,6 +6,7 @@ NOT_ENFORCED = (
     ("iam", "conditions on keys that the lab does not fill in, such as aws:ResourceTag: the key counts as absent"),
     ("iam", "organisation policies, and the constraints of grants"),
     ("s3", "signatures of single chunks, and the policy of the bucket to which a trail writes"),
+    ("dynamodb, rds", "tables and databases stay as they are when their key is off"),
     ("lambda", "a warm function that runs on; event source mappings"),
     ("sns", "deliveries to SQS and others, which fail in silence when their key is off"),
     ("firehose", "delivery to its bucket, and Kinesis as its source"),

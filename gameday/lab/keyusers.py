@@ -102,7 +102,7 @@ ROWS: tuple[KeyUser, ...] = (
         _each("SendMessage", "SendMessageBatch", asks=DATA_KEY) | {"ReceiveMessage": "Decrypt"},
         MotoStores.queue,
         _names("Kms{}"),
-        "modelled",
+        "inferred",
         reuses=True,
     ),
     KeyUser(
@@ -110,7 +110,7 @@ ROWS: tuple[KeyUser, ...] = (
         _each("Publish", "PublishBatch", asks=DATA_KEY),
         MotoStores.topic,
         _names("KMS{}"),
-        "modelled",
+        "inferred",
         reuses=True,
     ),
     KeyUser(
@@ -118,25 +118,25 @@ ROWS: tuple[KeyUser, ...] = (
         _each("PutRecord", "PutRecords", asks=DATA_KEY) | {"GetRecords": "Decrypt"},
         MotoStores.stream,
         _names("KMS{}Exception"),
-        "modelled",
+        "inferred",
         reuses=True,
     ),
     KeyUser(
-        "lambda", _each("Invoke", asks="Decrypt"), MotoStores.function, _names("KMS{}Exception"), "modelled", status=502
+        "lambda", _each("Invoke", asks="Decrypt"), MotoStores.function, _names("KMS{}Exception"), "inferred", status=502
     ),
     KeyUser(
         "ecr",
         _each("BatchGetImage", "GetDownloadUrlForLayer", asks="Decrypt") | _each("PutImage", asks=DATA_KEY),
         MotoStores.repository,
         {"": "KmsException"},
-        "modelled",
+        "inferred",
     ),
     KeyUser(
         "states",
         _each("StartExecution", "StartSyncExecution", asks=DATA_KEY),
         MotoStores.state_machine,
         {DENIED: "KmsAccessDeniedException", "": "KmsInvalidStateException"},
-        "modelled",
+        "inferred",
         reuses=True,
     ),
     KeyUser(
@@ -153,8 +153,8 @@ ROWS: tuple[KeyUser, ...] = (
         _each("PutRecord", "PutRecordBatch", asks=DATA_KEY),
         MotoStores.delivery_stream,
         {"": "InvalidKMSResourceException"},
-        "modelled",
+        "inferred",
         reuses=True,
     ),
 )
-"""``modelled``: the names and statuses are those of AWS's service models; when they are said is inferred."""
+"""``inferred``: the names are those of AWS's service models; when they are said is not told there."""

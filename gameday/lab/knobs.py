@@ -18,8 +18,6 @@ class Knobs:
     """How long S3 goes on using a bucket key that a principal has warmed."""
     data_key_reuse: float = 0.0
     """How long SQS, SNS, Kinesis and their like go on with a data key that they have."""
-    background_check: float = 0.0
-    """How long after a change of its key DynamoDB or RDS notices."""
     cloudtrail_delay: float = 0.0
     """Between a call and LookupEvents showing it."""
     lookup_interval: float = 0.0
@@ -88,7 +86,6 @@ _PRESETS: dict[str, Knobs] = {
         kms_propagation=1.5,
         bucket_key_ttl=5.0,
         data_key_reuse=5.0,
-        background_check=5.0,
         cloudtrail_delay=4.0,
         cloudtrail_file_interval=5.0,
         boot_seconds=2.0,
@@ -99,7 +96,6 @@ _PRESETS: dict[str, Knobs] = {
         kms_propagation=3.0,
         bucket_key_ttl=300.0,
         data_key_reuse=300.0,
-        background_check=1800.0,
         cloudtrail_delay=300.0,
         lookup_interval=1.0,
         cloudtrail_file_interval=300.0,

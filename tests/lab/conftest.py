@@ -23,7 +23,6 @@ DEFAULTS = {
     "kms_propagation": 0,
     "bucket_key_ttl": 0,
     "data_key_reuse": 0,
-    "background_check": 0,
     "cloudtrail_delay": 0,
     "lookup_interval": 0,
     "cloudtrail_file_interval": 5,

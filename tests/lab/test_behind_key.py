@@ -9,7 +9,9 @@ import zipfile
 import pytest
 from botocore.exceptions import ClientError
 
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+SERVICES = {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}
+TRUSTED = {"Effect": "Allow", "Principal": SERVICES, "Action": "sts:AssumeRole"}
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [TRUSTED]})
 
 
 def code_of(call):
