@@ -122,7 +122,7 @@ def test_everything_else_goes_through_the_proxy(monkeypatch: pytest.MonkeyPatch,
         got, asked, complaints = of_all(f"http://me:pw@{INSIDE}")
     assert (got.cause, asked.cause, complaints) == (Cause.OK, Cause.OK, [])
     assert {target.partition("?")[0] for _, target, _ in proxy.got} == {
-        f"http://{INSIDE}/metrics/job/gameday/playbook/p/target/t/account/1/region/r",
+        f"http://{INSIDE}/metrics/job/gameday/account/1/playbook/p/region/r/target/t",
         f"http://{INSIDE}/",
         f"http://{INSIDE}/api/v1/query",
     }
