@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gameday.aws.answers import Answering
 from gameday.aws.made import Keys, config, isolated, usual, without_account
-from gameday.aws.partitions import dns_suffix
 from gameday.aws.signed import SignedReads
 from gameday.errors import Interrupted, TargetError
+from gameday.partitions import dns_suffix
 from gameday.sdk import REHEARSAL, Answer
 
 if TYPE_CHECKING:
@@ -351,14 +350,14 @@ class Session:
         make: Any = self.boto.client
         client = make(service, endpoint_url=self._endpoint, config=self._config(service))
         client.meta.events.register_last("after-call", self._hear)
-        if service == "s3" and re.search(r"\.amazonaws\.com(\.cn)?$", client.meta.endpoint_url):
+        if service == "s3" and client.meta.endpoint_url.endswith(f".{self.dns_suffix}"):
             # Else botocore presigns for s3.amazonaws.com, which redirects to a young bucket's Region; a presigned URL
             # is good for the host that it was made for only.
             client.meta.config.s3["addressing_style"] = "virtual"
         if changing:
             # before-send is the last thing before the socket: credentials are fetched and the request is signed.
             client.meta.events.register("before-send", self._ask_fence)
-        if service == "s3control" and ".amazonaws." not in client.meta.endpoint_url:
+        if service == "s3control" and f".{self.dns_suffix}" not in client.meta.endpoint_url:
             client.meta.events.register("before-sign.s3-control", without_account)
         return client
 

@@ -9,6 +9,7 @@ from gameday.aws.session import Session
 from gameday.blastradius._known import CONTEXT_NAMES, INSTANCE
 from gameday.blastradius._question import KeyName
 from gameday.blastradius.listing import Item, Listing
+from gameday.partitions import any_suffix
 from gameday.sdk import Dependent
 
 PERMISSIONS = ("kms:ListGrants", "kms:ListAliases", "kms:GetKeyLastUsage")
@@ -46,6 +47,6 @@ def principal(arn: str) -> str:
 
 
 def service_of(holder: str) -> str:
-    """``dynamodb.us-east-1.amazonaws.com`` is ``dynamodb.amazonaws.com``; ``""`` for what is no service."""
-    found = re.fullmatch(r"([a-z0-9-]+)(?:\.[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?", holder)
+    """``dynamodb.us-east-1.amazonaws.com`` is ``dynamodb.amazonaws.com``, whatever the partition; else ``""``."""
+    found = re.fullmatch(rf"([a-z0-9-]+)(?:\.[a-z0-9-]+)?\.(?:{any_suffix()})", holder)
     return f"{found[1]}.amazonaws.com" if found else ""

@@ -13,7 +13,7 @@ from gameday.blastradius._known import INTERNAL
 from gameday.blastradius._question import KeyName, Question, Window
 from gameday.blastradius._source import Engine, Watch
 from gameday.blastradius._words import coverage_sentences
-from gameday.blastradius.grants import granted
+from gameday.blastradius.grants import granted, service_of
 from gameday.blastradius.inventory import IRREVERSIBLE, take
 from gameday.blastradius.recovery import RECOVERY
 from gameday.sdk import Cause, Dependent, Latent, Sizes, Why
@@ -239,7 +239,7 @@ class Limits:
     def _knows(self, principal: str) -> bool:
         """AWS' own infrastructure (``role/aws:ec2-infrastructure``) and services work for others who are named."""
         tail = principal.rpartition(":")[2] if ":role/aws:" not in principal else "aws:"
-        if tail.startswith("aws:") or re.fullmatch(r"[a-z0-9.-]+\.amazonaws\.com(\.cn)?", principal):
+        if tail.startswith("aws:") or service_of(principal):
             return True
         return any(name in (principal, tail, tail.rpartition("/")[2]) for name in self.roles or ())
 

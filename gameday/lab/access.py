@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gameday.partitions import dns_suffix, partition
+
 from .policy import MalformedError, Request, Verdict, judge
 from .s3names import s3_action
 from .shapes import Key
@@ -43,6 +45,8 @@ class Access:
         Behaviour("iam", "permissions boundaries and session policies narrow what is allowed", "documented"),
         Behaviour("iam", "every condition operator and policy variable; what cannot be read is refused", "documented"),
         Behaviour("iam", "organisation policies are not looked at", "invented"),
+        Behaviour("iam", "ARNs, endpoints and principals are of the Region's partition", "documented"),
+        Behaviour("iam", "services are called …amazonaws.com in every partition's trail and trust", "inferred"),
         Behaviour("kms", "a grant lets its grantee do what it lists; its constraints are not looked at", "invented"),
     )
 
@@ -96,7 +100,7 @@ class Access:
         encryption = context if context is not None else call.params.get("EncryptionContext") or {}
         about |= {f"kms:EncryptionContext:{name}": str(value) for name, value in encryption.items()}
         if via:
-            about["kms:ViaService"] = f"{via}.{call.region}.amazonaws.com"
+            about["kms:ViaService"] = f"{via}.{call.region}.{dns_suffix(call.region)}"
             about["kms:GrantIsForAWSResource"] = "true"
         request = Request(f"kms:{operation}", key.arn, caller, about)
         said = self._key_policy(key, request)
@@ -132,12 +136,12 @@ class Access:
     def s3(self, call: Call, policy: str | None) -> AwsError | None:
         """Why a signed caller may not make this S3 call; None when he may."""
         action = s3_action(call.operation, bool(call.query.get("versionId")))
-        resource = f"arn:aws:s3:::{call.bucket}" + (f"/{call.key}" if call.key else "") if call.bucket else ""
+        resource = s3_arn(call.region, call.bucket, call.key) if call.bucket else ""
         return self._s3(call, policy, action, resource)
 
     def may_list(self, call: Call, policy: str | None) -> bool:
         """Whether a signed caller may list the call's bucket, and so learn what is missing in it."""
-        return self._s3(call, policy, "s3:ListBucket", f"arn:aws:s3:::{call.bucket}") is None
+        return self._s3(call, policy, "s3:ListBucket", s3_arn(call.region, call.bucket)) is None
 
     def _s3(self, call: Call, policy: str | None, action: str, resource: str) -> AwsError | None:
         if not self._world.knobs.enforce_policies:
@@ -224,9 +228,14 @@ def s3_context(call: Call) -> dict[str, str]:
     return {name: value for name, value in (headers | query | said).items() if value}
 
 
+def s3_arn(region: str, bucket: str, key: str = "") -> str:
+    """A bucket's ARN, or an object's, in the partition of a Region."""
+    return f"arn:{partition(region)}:s3:::{bucket}" + (f"/{key}" if key else "")
+
+
 def _resource(call: Call) -> str:
     ids = call.listed("InstanceId") if call.service == "ec2" else []
-    return f"arn:aws:ec2:{call.region}:{call.who.account}:instance/{ids[0]}" if ids else ""
+    return f"arn:{partition(call.region)}:ec2:{call.region}:{call.who.account}:instance/{ids[0]}" if ids else ""
 
 
 def _sentence(caller: Caller, action: str, resource: str, why: str) -> str:

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any
 
+from gameday.partitions import partition
+
 from . import trouble as troubles
 from .access import Access
 from .behindkey import SERVICES, BehindKey
@@ -144,8 +146,12 @@ class Lab:
         return answer
 
     def _introduce(self, call: Call) -> None:
+        if call.service == "s3" and call.signed not in {"header", "query-v4"}:
+            # Nothing but the bucket's name says in which partition such a request is.
+            home = self.world.moto.region_of_bucket(call.bucket) or call.region
+            call.region = call.region if partition(home) == partition(call.region) else home
         if call.caller is None:
-            call.caller = self.world.moto.caller(call.access_key) if call.signed else ANONYMOUS
+            call.caller = self.world.moto.caller(call.region, call.access_key) if call.signed else ANONYMOUS
 
     # --- trouble
 

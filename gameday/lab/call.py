@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
+from gameday.partitions import any_suffix, dns_suffix
+
 from .restnames import rest_operation
 from .s3names import s3_operation
 
@@ -46,6 +48,11 @@ class Caller:
     """When its session ends."""
     tags: dict[str, str] = field(default_factory=dict)
     """The tags of the user or role, and of the session."""
+
+    @property
+    def partition(self) -> str:
+        """Where it is at home: ``aws``, ``aws-cn`` and so on."""
+        return self.arn.split(":")[1] if self.arn else "aws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +237,7 @@ def _bucket_of(host: str) -> str:
     """
     if re.fullmatch(r"[\d.]+|\[.*\]|[^.]*", host):
         return ""  # an address, or a name without a dot
-    found = re.fullmatch(r"(?:(.+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?", host)
+    found = re.fullmatch(rf"(?:(.+)\.)?s3[.-](?:[a-z0-9-]+\.)*(?:{any_suffix()})", host)
     if found:
         return found[1] or ""
     if host.endswith(".localhost"):
@@ -249,7 +256,7 @@ def service_call(service: str, operation: str, params: dict[str, Any], region: s
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.url_scheme": "http",
-        "HTTP_HOST": f"{service}.{region}.amazonaws.com",
+        "HTTP_HOST": f"{service}.{region}.{dns_suffix(region)}",
         "HTTP_USER_AGENT": "scheduler.amazonaws.com",
         "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=scheduler/20260101/{region}/{service}/aws4_request",
     }

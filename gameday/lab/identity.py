@@ -62,15 +62,15 @@ class Iam:
     def after(self, call: Call, answer: Answer) -> None:
         """A user may be made with a boundary."""
         if call.operation == "CreateUser" and answer.status < 300 and call.text("PermissionsBoundary"):
-            self._world.moto.set_user_boundary(call.text("UserName"), call.text("PermissionsBoundary"))
+            self._world.moto.set_user_boundary(call.region, call.text("UserName"), call.text("PermissionsBoundary"))
 
     def _set_boundary(self, call: Call) -> Answer:
         moto, user, arn = self._world.moto, call.text("UserName"), call.text("PermissionsBoundary")
-        if not moto.has_user(user):
+        if not moto.has_user(call.region, user):
             raise AwsError("NoSuchEntity", f"The user with name {user} cannot be found.", 404)
-        if arn and moto.managed_policy(arn) is None:
+        if arn and moto.managed_policy(call.region, arn) is None:
             raise AwsError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
-        moto.set_user_boundary(user, arn or None)
+        moto.set_user_boundary(call.region, user, arn or None)
         return xml_answer(result(IAM, call.operation, ""))
 
     def _check_document(self, call: Call, parameter: str) -> None:
@@ -80,12 +80,12 @@ class Iam:
         except MalformedError as error:
             raise AwsError("MalformedPolicyDocument", f"Syntax errors in policy: {error}", 400) from error
         for kind, name in [pair for one in statements for pair in one.principals or ()]:
-            if kind == "AWS" and not self._world.moto.knows_principal(name):
+            if kind == "AWS" and not self._world.moto.knows_principal(call.region, name):
                 raise AwsError("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{name}"', 400)
 
     def _simulate(self, call: Call) -> Answer:
         source = call.text("PolicySourceArn")
-        caller = self._world.moto.principal(source)
+        caller = self._world.moto.principal(call.region, source)
         if caller is None:
             raise AwsError("NoSuchEntity", f"The principal {source} cannot be found.", 404)
         policy = call.text("ResourcePolicy")

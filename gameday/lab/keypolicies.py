@@ -30,7 +30,7 @@ def check_policy(call: Call, moto: MotoWorld) -> None:
         said = judge(text, request, resource_policy=True)
     except MalformedError as error:
         raise AwsError("MalformedPolicyDocumentException", f"Policy is malformed: {error}.") from error
-    if not all(map(moto.knows_principal, _principals(text))):
+    if not all(moto.knows_principal(call.region, name) for name in _principals(text)):
         raise AwsError("MalformedPolicyDocumentException", NOBODY)
     if call.params.get("BypassPolicyLockoutSafetyCheck") is True:
         return

@@ -8,6 +8,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from gameday.partitions import partition
+
 from .access import Access
 from .keymaterial import KeyMaterial
 from .keypolicies import check_policy
@@ -66,7 +68,7 @@ BY_KEY_ONLY = frozenset(
 )
 """Operations that take a key id or key ARN, but no alias."""
 KEY_ID = re.compile(r"(mrk-[0-9a-f-]{32,36}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
-KEY_ARN = re.compile(r"arn:aws:kms:([a-z0-9-]+):(\d{12}):(key|alias)/(.+)")
+KEY_ARN = re.compile(r"arn:([\w-]+):kms:([a-z0-9-]+):(\d{12}):(key|alias)/(.+)")
 
 
 class Keys:
@@ -78,16 +80,18 @@ class Keys:
 
     def find(self, region: str, name: str, account: str) -> Key:
         """The key that an id, ARN, alias or alias ARN names; raises what KMS says otherwise."""
-        parts = KEY_ARN.fullmatch(name)
+        parts, where = KEY_ARN.fullmatch(name), partition(region)
         if name.startswith("arn:"):
-            if parts is None or parts.group(1) != region:
-                raise AwsError("NotFoundException", f"Invalid arn {parts.group(1) if parts else name}")
-            name = parts.group(4) if parts.group(3) == "key" else f"alias/{parts.group(4)}"
+            if parts is None or parts.group(1) != where:
+                raise AwsError("NotFoundException", f"Invalid arn {name}")
+            if parts.group(2) != region:
+                raise AwsError("NotFoundException", f"Invalid arn {parts.group(2)}")
+            name = parts.group(5) if parts.group(4) == "key" else f"alias/{parts.group(5)}"
         backend = self._world.moto.kms(region)
         if name.startswith("alias/"):
             key_id = backend.get_key_id_from_alias(name)
             if key_id is None:
-                arn = f"arn:aws:kms:{region}:{account}:{name}"
+                arn = f"arn:{where}:kms:{region}:{account}:{name}"
                 raise AwsError("NotFoundException", f"Alias {arn} is not found.")
             key = backend.keys[key_id]
             if name.startswith("alias/aws/"):
@@ -96,7 +100,7 @@ class Keys:
         if not KEY_ID.fullmatch(name):
             raise AwsError("NotFoundException", f"Invalid keyId '{name}'")
         if name not in backend.keys:
-            arn = f"arn:aws:kms:{region}:{account}:key/{name}"
+            arn = f"arn:{where}:kms:{region}:{account}:key/{name}"
             raise AwsError("NotFoundException", f"Key '{arn}' does not exist")
         return backend.keys[name]
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from gameday.partitions import partition
+
 if TYPE_CHECKING:
     from .call import Call
 
@@ -19,6 +21,10 @@ class UnderKey:
     key: str
     context: dict[str, str]
     name: str
+
+
+def _parameter_arn(region: str, name: str) -> str:
+    return f"arn:{partition(region)}:ssm:{region}:{ACCOUNT}:parameter/{name.lstrip('/')}"
 
 
 class MotoStores:
@@ -44,7 +50,7 @@ class MotoStores:
         backend = self._store("ssm", call.region)
         if call.operation == "PutParameter":
             if call.text("Type") == "SecureString":
-                arn = f"arn:aws:ssm:{call.region}:{ACCOUNT}:parameter/{call.text('Name').lstrip('/')}"
+                arn = _parameter_arn(call.region, call.text("Name"))
                 yield UnderKey(call.text("KeyId", "alias/aws/ssm"), {"PARAMETER_ARN": arn}, arn)
             return
         if call.params.get("WithDecryption") is not True:
@@ -56,7 +62,7 @@ class MotoStores:
             found = [p[-1] for name, p in backend._parameters.items() if str(name).startswith(below)]
         for one in found:
             if one is not None and one.parameter_type == "SecureString":
-                arn = f"arn:aws:ssm:{call.region}:{ACCOUNT}:parameter/{str(one.name).lstrip('/')}"
+                arn = _parameter_arn(call.region, str(one.name))
                 yield UnderKey(one.keyid or "alias/aws/ssm", {"PARAMETER_ARN": arn}, arn)
 
     def queue(self, call: Call) -> Iterable[UnderKey]:
@@ -116,7 +122,7 @@ class MotoStores:
         name = call.text("logGroupName") or call.text("logGroupIdentifier").rsplit(":", 1)[-1]
         found = self._store("logs", call.region).groups.get(name)
         if found is not None and found.kms_key_id:
-            arn = f"arn:aws:logs:{call.region}:{ACCOUNT}:log-group:{name}"
+            arn = f"arn:{partition(call.region)}:logs:{call.region}:{ACCOUNT}:log-group:{name}"
             yield UnderKey(found.kms_key_id, {"aws:logs:arn": arn}, arn)
 
     def delivery_stream(self, call: Call) -> Iterable[UnderKey]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from gameday.partitions import partition, partitions
+
 from .call import Call, Caller, Session
 from .motokeys import MotoKeys
 from .motolaunch import Launches, watch
@@ -22,7 +24,6 @@ from .shapes import Bucket, Ec2Backend, Grant, Image, Instance, Key, KmsBackend,
 from .wire import Answer, AwsError, error_answer
 
 ACCOUNT = "123456789012"
-PARTITION = "aws"
 BACKENDS = ("kms", "s3", "ec2", "sts", "iam", "cloudtrail")
 SETTINGS = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # saves 0.3 s; the lab lists an image of its own
@@ -51,6 +52,7 @@ class MotoWorld(MotoKeys, MotoStores):
 
         self._get_backend = cast("Callable[[str], Any]", moto.backends.get_backend)
         self._app = _remembering(DomainDispatcherApplication)(create_backend_app)
+        _teach_partitions()
         for name in BACKENDS:
             self._get_backend(name)
         self.sessions: dict[str, Session] = {}
@@ -119,15 +121,24 @@ class MotoWorld(MotoKeys, MotoStores):
 
     # --- S3
 
-    def bucket(self, name: str) -> Bucket | None:
-        """A bucket by name."""
-        return cast("Bucket | None", self._get_backend("s3")[ACCOUNT][PARTITION].buckets.get(name))
+    def _of_partition(self, service: str, region: str) -> Any:
+        """The state of a service that has one for all Regions of a partition."""
+        return self._get_backend(service)[ACCOUNT][partition(region)]
 
-    def s3_object(self, bucket: str, key: str, version: str | None = None) -> S3Object | None:
+    def bucket(self, region: str, name: str) -> Bucket | None:
+        """A bucket by name, in the partition of a Region."""
+        return cast("Bucket | None", self._of_partition("s3", region).buckets.get(name))
+
+    def region_of_bucket(self, name: str) -> str:
+        """Where a bucket is, in whichever partition; ``""`` if it is nowhere."""
+        backends = self._get_backend("s3")[ACCOUNT].values()
+        return next((str(one.buckets[name].region_name) for one in backends if name in one.buckets), "")
+
+    def s3_object(self, region: str, bucket: str, key: str, version: str | None = None) -> S3Object | None:
         """The object that a read of ``bucket``/``key`` would return."""
-        if self.bucket(bucket) is None:
+        if self.bucket(region, bucket) is None:
             return None
-        found = self._get_backend("s3")[ACCOUNT][PARTITION].get_object(bucket, key, version_id=version)
+        found = self._of_partition("s3", region).get_object(bucket, key, version_id=version)
         return cast("S3Object | None", found)
 
     def set_etag(self, found: S3Object, etag: str) -> None:
@@ -143,17 +154,17 @@ class MotoWorld(MotoKeys, MotoStores):
         """The MD5 of the customer's key that an object is encrypted with, or ""."""
         return str(found.__dict__.get("lab_customer_key", ""))
 
-    def grants_to_others(self, bucket: str) -> bool:
+    def grants_to_others(self, region: str, bucket: str) -> bool:
         """Whether a bucket's own ACL gives something to anybody but its owner."""
         from moto.s3.models import OWNER
 
-        found = cast("Any", self.bucket(bucket))
+        found = cast("Any", self.bucket(region, bucket))
         grants = found.acl.grants if found is not None and found.acl is not None else []
         return any(who.uri or who.id != OWNER for grant in grants for who in grant.grantees)
 
-    def public_write(self, bucket: str) -> bool:
+    def public_write(self, region: str, bucket: str) -> bool:
         """Whether a bucket's ACL lets anybody write."""
-        found = cast("Any", self.bucket(bucket))
+        found = cast("Any", self.bucket(region, bucket))
         grants = found.acl.grants if found is not None and found.acl is not None else []
         return any(
             {"WRITE", "FULL_CONTROL"} & set(grant.permissions) and who.uri.endswith("/AllUsers")
@@ -161,9 +172,9 @@ class MotoWorld(MotoKeys, MotoStores):
             for who in grant.grantees
         )
 
-    def put_object(self, bucket: str, key: str, body: bytes) -> None:
+    def put_object(self, region: str, bucket: str, key: str, body: bytes) -> None:
         """Write an object as a service does."""
-        self._get_backend("s3")[ACCOUNT][PARTITION].put_object(bucket, key, body)
+        self._of_partition("s3", region).put_object(bucket, key, body)
 
     def block_everything(self, bucket: Bucket) -> None:
         """Give a bucket the public access block that AWS gives to new ones."""
@@ -171,9 +182,9 @@ class MotoWorld(MotoKeys, MotoStores):
 
         bucket.public_access_block = PublicAccessBlock("true", "true", "true", "true")
 
-    def account_block(self) -> Any:
+    def account_block(self, region: str) -> Any:
         """The account's public access block, or None."""
-        return self._get_backend("s3control")[ACCOUNT][PARTITION].public_access_block
+        return self._of_partition("s3control", region).public_access_block
 
     # --- EC2
 
@@ -219,38 +230,38 @@ class MotoWorld(MotoKeys, MotoStores):
 
     # --- who calls
 
-    def caller(self, access_key: str) -> Caller:
+    def caller(self, region: str, access_key: str) -> Caller:
         """Whoever has this access key; an unknown key is the account's root, as moto's default caller is."""
         session = self.sessions.get(access_key)
         if session is not None:
             return session.caller
-        role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
+        role = self._of_partition("sts", region).get_assumed_role_from_access_key(access_key)
         if role is not None:
             return _role_caller(role, access_key)
-        iam = self._get_backend("iam")[ACCOUNT][PARTITION]
+        iam = self.iam(region)
         user = iam.get_user_from_access_key_id(access_key) if access_key else None
         if user is not None:
             caller = Caller("IAMUser", user.arn, ACCOUNT, user.id, access_key, user.name)
             caller.tags = self.tags_of(caller)
             return caller
-        return Caller("Root", f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT, ACCOUNT, access_key)
+        return Caller("Root", f"arn:{partition(region)}:iam::{ACCOUNT}:root", ACCOUNT, ACCOUNT, access_key)
 
-    def secret_of(self, access_key: str) -> str | None:
+    def secret_of(self, region: str, access_key: str) -> str | None:
         """The secret of an access key that IAM or STS made here."""
         session = self.sessions.get(access_key)
         if session is not None:
             return session.secret
-        role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
+        role = self._of_partition("sts", region).get_assumed_role_from_access_key(access_key)
         if role is not None:
             return str(role.secret_access_key)
-        iam = self._get_backend("iam")[ACCOUNT][PARTITION]
+        iam = self.iam(region)
         user = iam.get_user_from_access_key_id(access_key)
         keys = user.access_keys if user is not None else []
         return next((str(k.secret_access_key) for k in keys if k.access_key_id == access_key), None)
 
     def identity_policies(self, caller: Caller) -> list[str]:
         """The documents of all policies that a user, his groups, or a role has."""
-        iam = self.iam()
+        iam = self._iam_of(caller)
         holder = self._holder(caller)
         if holder is None:
             return [EVERYTHING] if caller.kind == "FederatedUser" else []
@@ -272,24 +283,26 @@ class MotoWorld(MotoKeys, MotoStores):
         """The document of a user's or role's permissions boundary; one that is gone allows nothing."""
         holder = self._holder(caller)
         arn = getattr(holder, "permissions_boundary_arn", None) or getattr(holder, "lab_boundary", None)
-        return self.managed_policy(arn) or NOTHING if arn else None
+        return _document(self._iam_of(caller), arn) or NOTHING if arn else None
 
-    def has_user(self, name: str) -> bool:
+    def has_user(self, region: str, name: str) -> bool:
         """Whether IAM has such a user."""
-        return any(user.name == name for user in self.iam().users.values())
+        return any(user.name == name for user in self.iam(region).users.values())
 
-    def set_user_boundary(self, user: str, arn: str | None) -> None:
+    def set_user_boundary(self, region: str, user: str, arn: str | None) -> None:
         """Give a user a permissions boundary, or take it away."""
-        self.iam().get_user(user).lab_boundary = arn
+        self.iam(region).get_user(user).lab_boundary = arn
 
-    def managed_policy(self, arn: str) -> str | None:
+    def managed_policy(self, region: str, arn: str) -> str | None:
         """A managed policy's document."""
-        policy = self.iam().managed_policies.get(arn)
-        versions = [] if policy is None else policy.versions
-        return next((str(version.document) for version in versions if version.is_default), None)
+        return _document(self.iam(region), arn)
+
+    def _iam_of(self, caller: Caller) -> Any:
+        """IAM's state in the partition that a caller is at home in."""
+        return self._get_backend("iam")[ACCOUNT][caller.partition]
 
     def _holder(self, caller: Caller) -> Any:
-        iam = self.iam()
+        iam = self._iam_of(caller)
         if caller.kind == "AssumedRole":
             return next((role for role in iam.roles.values() if role.arn == caller.role_arn), None)
         session = self.sessions.get(caller.access_key)
@@ -303,47 +316,50 @@ class MotoWorld(MotoKeys, MotoStores):
             return {name: str(tag["Value"] if isinstance(tag, dict) else tag) for name, tag in tags.items()}
         return {tag["Key"]: tag["Value"] for tag in tags}
 
-    def note_role_session(self, access_key: str, policies: tuple[str, ...], tags: dict[str, str]) -> None:
+    def note_role_session(self, region: str, access_key: str, policies: tuple[str, ...], tags: dict[str, str]) -> None:
         """Keep what AssumeRole was given beside the role."""
-        role = self._get_backend("sts")[ACCOUNT][PARTITION].get_assumed_role_from_access_key(access_key)
+        role = self._of_partition("sts", region).get_assumed_role_from_access_key(access_key)
         caller = _role_caller(role, access_key)
         caller.since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         caller.tags = self.tags_of(caller) | tags
         self.sessions[access_key] = Session(caller, role.secret_access_key, role.session_token, policies)
 
-    def principal(self, arn: str) -> Caller | None:
+    def principal(self, region: str, arn: str) -> Caller | None:
         """The user or role of an ARN."""
-        for user in self.iam().users.values():
+        for user in self.iam(region).users.values():
             if user.arn == arn:
                 return Caller("IAMUser", arn, ACCOUNT, user.id, name=user.name)
-        for role in self.iam().roles.values():
+        for role in self.iam(region).roles.values():
             if role.arn == arn:
                 return Caller("AssumedRole", arn, ACCOUNT, role.id, name=role.name, role_arn=arn)
         return None
 
-    def knows_principal(self, name: str) -> bool:
-        """Whether a policy may name it: another account's cannot be looked up, and are taken."""
+    def knows_principal(self, region: str, name: str) -> bool:
+        """Whether a policy of a Region may name it: another account's cannot be looked up, and are taken.
+
+        Principals of another partition are nobody (IAM User Guide, "Principal").
+        """
         parts = name.split(":", 5)
         if name == "*" or (len(name) == 12 and name.isdigit()):
             return True
-        if len(parts) < 6 or parts[0] != "arn" or parts[2] not in {"iam", "sts"}:
+        if len(parts) < 6 or parts[:2] != ["arn", partition(region)] or parts[2] not in {"iam", "sts"}:
             return False
         if parts[4] != ACCOUNT or parts[5] in {"root", PEOPLE}:
             return True
         if parts[2] == "sts":
             role = parts[5].split("/")[1] if parts[5].startswith("assumed-role/") else ""
-            return any(known.name == role for known in self.iam().roles.values())
-        return self.principal(name) is not None
+            return any(known.name == role for known in self.iam(region).roles.values())
+        return self.principal(region, name) is not None
 
-    def trust_policy(self, role_arn: str) -> str | None:
+    def trust_policy(self, region: str, role_arn: str) -> str | None:
         """A role's trust policy; None when there is no such role."""
-        found = [role for role in self.iam().roles.values() if role.arn == role_arn]
+        found = [role for role in self.iam(region).roles.values() if role.arn == role_arn]
         document = found[0].assume_role_policy_document if found else None
         return document if document is None or isinstance(document, str) else json.dumps(document)
 
-    def iam(self) -> Any:
-        """IAM's state."""
-        return self._get_backend("iam")[ACCOUNT][PARTITION]
+    def iam(self, region: str) -> Any:
+        """IAM's state in the partition of a Region."""
+        return self._of_partition("iam", region)
 
 
 def _role_caller(role: Any, access_key: str) -> Caller:
@@ -362,6 +378,25 @@ def _role_caller(role: Any, access_key: str) -> Caller:
         since=since,
         until=role.expiration.replace(tzinfo=UTC),
     )
+
+
+def _document(iam: Any, arn: str) -> str | None:
+    """The default version of a managed policy."""
+    policy = iam.managed_policies.get(arn)
+    versions = [] if policy is None else policy.versions
+    return next((str(version.document) for version in versions if version.is_default), None)
+
+
+def _teach_partitions() -> None:
+    """Moto's own list of partitions lacks some of botocore's; it must choose a call's as the lab does."""
+    from moto.utilities import utils
+
+    prefixes = {region: one.id for one in partitions() for region in one.regions if one.id not in utils.PARTITION_NAMES}
+    known = {**prefixes, **utils.REGION_PREFIX_TO_PARTITION}  # the first that fits counts
+    utils.REGION_PREFIX_TO_PARTITION.clear()
+    utils.REGION_PREFIX_TO_PARTITION.update(known)
+    utils.PARTITION_NAMES += [name for name in dict.fromkeys(prefixes.values()) if name not in utils.PARTITION_NAMES]
+    utils.ARN_PARTITION_REGEX = r"^arn:(" + "|".join(sorted(utils.PARTITION_NAMES)) + ")"
 
 
 def _remembering(dispatcher: type[Any]) -> type[Any]:

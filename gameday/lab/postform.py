@@ -56,11 +56,11 @@ def carry(call: Call, moto: MotoWorld) -> None:
     if "key" not in form:
         raise _missing("key")
     if any(name in form for name in (*V4, *V2)):
-        _check(form, upload, call.bucket, moto)
+        _check(call, form, upload, moto)
         named = form.get("x-amz-credential") or form["awsaccesskeyid"]
         call.access_key = named.split("/", 1)[0]
         call.signed = "post-v4" if "x-amz-signature" in form else "post-v2"
-        call.caller = moto.caller(call.access_key)
+        call.caller = moto.caller(call.region, call.access_key)
     call.key = form["key"].replace("${filename}", filename)
     call.notes["form"] = form
     path = f"/{call.bucket}/{quote(call.key, safe='/~')}"
@@ -123,14 +123,14 @@ def _read(call: Call) -> tuple[dict[str, str], bytes, str]:
     return form, found.read(), found.filename or ""
 
 
-def _check(form: dict[str, str], upload: bytes, bucket: str, moto: MotoWorld) -> None:
+def _check(call: Call, form: dict[str, str], upload: bytes, moto: MotoWorld) -> None:
     new = any(name.startswith("x-amz-") and name in form for name in V4)
     for name in V4 if new else V2:
         if name not in form:
             raise _missing(SPELLED[name])
     policy = form["policy"]
     key = (form["x-amz-credential"] if new else form["awsaccesskeyid"]).split("/", 1)
-    secret = moto.secret_of(key[0]) or KNOWN.get(key[0])
+    secret = moto.secret_of(call.region, key[0]) or KNOWN.get(key[0])
     if secret is not None:
         made = (
             hmac.digest(scope_key(secret, key[-1]), policy.encode(), "sha256").hex()
@@ -148,7 +148,7 @@ def _check(form: dict[str, str], upload: bytes, bucket: str, moto: MotoWorld) ->
         raise AwsError("InvalidPolicyDocument", "Invalid Policy: Invalid JSON.", 400) from None
     if until.replace(tzinfo=until.tzinfo or UTC) < wall():
         raise _against("Policy expired.")
-    _meets(conditions, form | {"bucket": bucket}, upload)
+    _meets(conditions, form | {"bucket": call.bucket}, upload)
 
 
 def _meets(conditions: list[Any], form: dict[str, str], upload: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .access import Access
+from .access import Access, s3_arn
 from .kms import Keys
 from .shapes import Key, S3Object
 from .wire import Answer, AwsError
@@ -56,7 +56,7 @@ class S3:
                 self._read_source(call)
             self._write(call)
         elif call.operation in READS or (call.operation == "HeadObject" and _checksum_mode(call)):
-            found = self._world.moto.s3_object(call.bucket, call.key, call.query.get("versionId"))
+            found = self._world.moto.s3_object(call.region, call.bucket, call.key, call.query.get("versionId"))
             self._read(call, found, call.bucket, call.key)
         elif call.operation in {"UploadPart", "UploadPartCopy", "CompleteMultipartUpload"}:
             if call.operation == "UploadPartCopy":
@@ -69,12 +69,12 @@ class S3:
         if answer.status >= 400:
             return
         if call.operation in {"CreateBucket", "DeleteBucketEncryption"}:
-            bucket = self._world.moto.bucket(call.bucket)
+            bucket = self._world.moto.bucket(call.region, call.bucket)
             if bucket is not None and bucket.encryption is None:
                 bucket.encryption = {"Rule": dict(AES256["Rule"])}
 
     def _write(self, call: Call) -> None:
-        bucket = self._world.moto.bucket(call.bucket)
+        bucket = self._world.moto.bucket(call.region, call.bucket)
         if bucket is None or call.header(f"{SSE}-customer-algorithm"):
             return  # with a key of the customer's own S3 does not ask KMS
         rule = (bucket.encryption or AES256)["Rule"]
@@ -98,12 +98,12 @@ class S3:
 
         source, _, version = call.header("x-amz-copy-source").partition("?versionId=")
         bucket, _, key = unquote(source).lstrip("/").partition("/")
-        self._read(call, self._world.moto.s3_object(bucket, key, version or None), bucket, key)
+        self._read(call, self._world.moto.s3_object(call.region, bucket, key, version or None), bucket, key)
 
     def _read(self, call: Call, found: S3Object | None, bucket: str, key_name: str) -> None:
         if found is None or getattr(found, "encryption", None) not in KMS_KINDS:
             return
-        home = self._world.moto.bucket(bucket)
+        home = self._world.moto.bucket(call.region, bucket)
         region = home.region_name if home is not None else call.region
         try:
             key = self._keys.find(region, found.kms_key_id or "alias/aws/s3", call.who.account)
@@ -113,7 +113,7 @@ class S3:
         self._ask(call, "Decrypt", key, bucket, key_name, bucket_key)
 
     def _upload(self, call: Call) -> None:
-        bucket = self._world.moto.bucket(call.bucket)
+        bucket = self._world.moto.bucket(call.region, call.bucket)
         upload = getattr(bucket, "multiparts", {}).get(call.query.get("uploadId", ""))
         if upload is None or upload.sse_encryption not in KMS_KINDS or bucket is None:
             return
@@ -126,7 +126,7 @@ class S3:
         warmth = (call.who.arn + call.who.access_key, bucket, key.arn)
         if bucket_key and self._warm.get(warmth, 0.0) > self._world.agenda.now():
             return
-        arn = f"arn:aws:s3:::{bucket}" + ("" if bucket_key else f"/{name}")
+        arn = s3_arn(call.region, bucket, "" if bucket_key else name)
         context = {"aws:s3:arn": arn}
         denied = self._access.kms(call, key, operation, "s3", context)
         refusal = denied or self._keys.refusal(key)

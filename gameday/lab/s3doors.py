@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import postform, presign
-from .access import Access
+from .access import Access, s3_arn
 from .policy import ALLOW, MalformedError, Request, is_public, judge, parse
 from .s3 import KMS_KINDS
 from .s3names import s3_action
@@ -49,7 +49,7 @@ class S3Doors:
 
     def before(self, call: Call) -> Answer | None:
         """Let the caller in, or not; then see whether he may change the doors."""
-        bucket = self._world.moto.bucket(call.bucket) if call.bucket else None
+        bucket = self._world.moto.bucket(call.region, call.bucket) if call.bucket else None
         self._who(call)
         if call.signed:
             refusal = self._access.s3(call, _policy(bucket))
@@ -65,7 +65,8 @@ class S3Doors:
             raise AwsError("InvalidArgument", SIGV4, 400)
         if call.signed != "header":
             # moto has its own, simpler idea of who is let in; the lab has decided already.
-            call.set_header("Authorization", "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request")
+            scope = f"lab/20260101/{call.region}/s3/aws4_request"
+            call.set_header("Authorization", f"AWS4-HMAC-SHA256 Credential={scope}")
         if bucket is not None:
             self._check_change(call, bucket)
         return None
@@ -80,14 +81,14 @@ class S3Doors:
     def after(self, call: Call, answer: Answer) -> None:
         """Close the doors of new buckets."""
         if call.operation == "CreateBucket" and answer.status < 400:
-            bucket = self._world.moto.bucket(call.bucket)
+            bucket = self._world.moto.bucket(call.region, call.bucket)
             if bucket is not None and bucket.ownership_rule is None:
                 bucket.ownership_rule = "BucketOwnerEnforced"
             if bucket is not None and "lab_made" not in bucket.__dict__:
                 self._world.moto.block_everything(bucket)
                 bucket.__dict__["lab_made"] = True
         elif call.operation == "GetBucketPolicyStatus" and answer.status < 400:
-            bucket = self._world.moto.bucket(call.bucket)
+            bucket = self._world.moto.bucket(call.region, call.bucket)
             public = str(is_public(_policy(bucket) or '{"Statement": []}')).lower()
             answer.body = f"<PolicyStatus><IsPublic>{public}</IsPublic></PolicyStatus>".encode()
 
@@ -107,7 +108,7 @@ class S3Doors:
             raise AwsError("InvalidArgument", SIGV4, 400)
 
     def _open_to_all(self, call: Call, bucket: Bucket) -> bool:
-        resource = f"arn:aws:s3:::{call.bucket}" + (f"/{call.key}" if call.key else "")
+        resource = s3_arn(call.region, call.bucket, call.key)
         context = {
             "aws:SourceIp": call.source_ip,
             "aws:UserAgent": call.user_agent,
@@ -119,31 +120,31 @@ class S3Doors:
         said = judge(policy, request, resource_policy=True) if policy else None
         if said is not None and said.denied:
             return False
-        if said is not None and said.allowed and not (self._blocks(bucket, "restrict_public_buckets")):
+        if said is not None and said.allowed and not (self._blocks(call, bucket, "restrict_public_buckets")):
             return True
-        if _ownership(bucket) == "BucketOwnerEnforced" or self._blocks(bucket, "ignore_public_acls"):
+        if _ownership(bucket) == "BucketOwnerEnforced" or self._blocks(call, bucket, "ignore_public_acls"):
             return False
         if call.operation in {"GetObject", "HeadObject"}:
             acl = getattr(self._object(call), "acl", None)
             return bool(acl is not None and acl.public_read)
         if call.operation == "PutObject":
-            return self._world.moto.public_write(call.bucket)
+            return self._world.moto.public_write(call.region, call.bucket)
         if call.operation in {"ListObjects", "ListObjectsV2", "HeadBucket"}:
             return bool(bucket.acl is not None and bucket.acl.public_read)
         return False
 
     def _object(self, call: Call) -> Any:
-        return self._world.moto.s3_object(call.bucket, call.key, call.query.get("versionId"))
+        return self._world.moto.s3_object(call.region, call.bucket, call.key, call.query.get("versionId"))
 
     def _needs_sigv4(self, call: Call) -> bool:
         if call.operation == "GetObject":
             return getattr(self._object(call), "encryption", None) in KMS_KINDS
         return call.operation == "PutObject" and call.header("x-amz-server-side-encryption") in KMS_KINDS
 
-    def _blocks(self, bucket: Bucket, switch: str) -> bool:
+    def _blocks(self, call: Call, bucket: Bucket, switch: str) -> bool:
         if self._world.knobs.ignore_public_access_block:
             return False
-        blocks = (bucket.public_access_block, self._world.moto.account_block())
+        blocks = (bucket.public_access_block, self._world.moto.account_block(call.region))
         return any(_on(block, switch) for block in blocks if block is not None)
 
     # --- changing the doors
@@ -155,7 +156,7 @@ class S3Doors:
             if enforced and not (canned in OWN_ACLS and not call.operation.endswith("Acl") and not _grants(call)):
                 raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
             public = canned in ANYBODY or any(group in call.body for group in GROUPS) or _grants(call, public=True)
-            if public and self._blocks(bucket, "block_public_acls"):
+            if public and self._blocks(call, bucket, "block_public_acls"):
                 raise AwsError("AccessDenied", "Access Denied", 403)
         elif call.operation == "PutBucketPolicy":
             self._check_policy(call, bucket)
@@ -172,13 +173,13 @@ class S3Doors:
             raise AwsError("MalformedPolicy", _malformed(error), 400) from error
         allows = [one for one in statements if one.effect == ALLOW]
         for kind, name in [pair for one in allows for pair in one.principals or ()]:
-            if kind == "AWS" and not self._world.moto.knows_principal(name):
+            if kind == "AWS" and not self._world.moto.knows_principal(call.region, name):
                 raise AwsError("MalformedPolicy", "Invalid principal in policy", 400, Detail=f'"AWS" : "{name}"')
-        home = f"arn:aws:s3:::{call.bucket}"
+        home = s3_arn(call.region, call.bucket)
         for statement in statements:
             if not all(r == home or r.startswith((f"{home}/", f"{home}*")) for r in statement.resources):
                 raise AwsError("MalformedPolicy", "Policy has invalid resource", 400)
-        if is_public(text) and self._blocks(bucket, "block_public_policy"):
+        if is_public(text) and self._blocks(call, bucket, "block_public_policy"):
             message = (
                 f"User: {call.who.arn} is not authorized to perform: s3:PutBucketPolicy on resource: "
                 f'"{home}" because public policies are blocked by the BlockPublicPolicy block public access setting.'

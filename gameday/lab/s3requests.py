@@ -68,7 +68,7 @@ class S3Requests:
             answer.status = 204
         if call.operation not in {*READS, "PutObject", "CopyObject"}:
             return
-        found: Any = self._world.moto.s3_object(call.bucket, call.key, call.query.get("versionId"))
+        found: Any = self._world.moto.s3_object(call.region, call.bucket, call.key, call.query.get("versionId"))
         if found is None:
             return
         if call.operation in {"PutObject", "CopyObject"}:
@@ -95,12 +95,14 @@ class S3Requests:
 
     def _check_customer_keys(self, call: Call) -> None:
         if call.operation in READS:
-            found = self._world.moto.s3_object(call.bucket, call.key, call.query.get("versionId"))
+            found = self._world.moto.s3_object(call.region, call.bucket, call.key, call.query.get("versionId"))
             self._check_customer_key(call, found, CUSTOMER)
         if call.header("x-amz-copy-source"):
             source, _, version = call.header("x-amz-copy-source").partition("?versionId=")
             bucket, _, key = unquote(source).lstrip("/").partition("/")
-            self._check_customer_key(call, self._world.moto.s3_object(bucket, key, version or None), SOURCE_CUSTOMER)
+            self._check_customer_key(
+                call, self._world.moto.s3_object(call.region, bucket, key, version or None), SOURCE_CUSTOMER
+            )
 
     def _check_customer_key(self, call: Call, found: Any, prefix: str) -> None:
         stored = "" if found is None else self._world.moto.customer_key(found)
@@ -121,7 +123,7 @@ class S3Requests:
             chosen = call.header("x-amz-object-ownership") or ENFORCED
             refused = public and chosen == ENFORCED
         else:
-            refused = ENFORCED.encode() in call.body and self._world.moto.grants_to_others(call.bucket)
+            refused = ENFORCED.encode() in call.body and self._world.moto.grants_to_others(call.region, call.bucket)
         if refused:
             text = f"Bucket cannot have ACLs set with ObjectOwnership's {ENFORCED} setting"
             raise AwsError("InvalidBucketAclWithObjectOwnership", text, 400)

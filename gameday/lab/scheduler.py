@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from gameday.partitions import partition
+
 from .clock import wall
 from .wire import Answer, AwsError, error_in
 from .world import Behaviour, World
@@ -16,7 +18,7 @@ from .world import Behaviour, World
 if TYPE_CHECKING:
     from .call import Call, Caller
 
-UNIVERSAL = re.compile(r"arn:aws:scheduler:::aws-sdk:([a-z0-9]+):([a-zA-Z0-9]+)")
+UNIVERSAL = re.compile(r"arn:([\w-]+):scheduler:::aws-sdk:([a-z0-9]+):([a-zA-Z0-9]+)")
 AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 UNITS = {"minute": 60, "hour": 3600, "day": 86400}
@@ -59,7 +61,7 @@ class Scheduler:
     def before(self, call: Call) -> Answer | None:
         """Refuse schedules that could not fire."""
         if call.operation in {"CreateSchedule", "UpdateSchedule"}:
-            self._check(_body(call))
+            self._check(call.region, _body(call))
         return None
 
     def after(self, call: Call, answer: Answer) -> None:
@@ -79,15 +81,15 @@ class Scheduler:
         group = data.get("GroupName") or "default"
         self._plan(call.region, group, name, turn, data)
 
-    def _check(self, data: dict[str, Any]) -> None:
+    def _check(self, region: str, data: dict[str, Any]) -> None:
         target = data.get("Target") or {}
-        found = UNIVERSAL.fullmatch(str(target.get("Arn", "")))
-        if found and found.group(2).startswith(READ_ONLY):
+        found = _universal(region, str(target.get("Arn", "")))
+        if found and found[1].startswith(READ_ONLY):
             raise AwsError("ValidationException", f"{target['Arn']} is not a supported universal target.", 400)
         expression = str(data.get("ScheduleExpression", ""))
         if not (AT.fullmatch(expression) or RATE.fullmatch(expression) or expression.startswith("cron(")):
             raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.", 400)
-        trust = self._world.moto.trust_policy(str(target.get("RoleArn", "")))
+        trust = self._world.moto.trust_policy(region, str(target.get("RoleArn", "")))
         if trust is None or "scheduler.amazonaws.com" not in trust:
             raise AwsError(
                 "ValidationException",
@@ -118,13 +120,13 @@ class Scheduler:
         if self._turns.get((region, name)) != turn:
             return
         target = data["Target"]
-        found = UNIVERSAL.fullmatch(str(target["Arn"]))
-        caller = self._world.moto.principal(str(target["RoleArn"]))
+        found = _universal(region, str(target["Arn"]))
+        caller = self._world.moto.principal(region, str(target["RoleArn"]))
         if found and caller is not None:
-            operation = found.group(2)[:1].upper() + found.group(2)[1:]
-            caller.arn = f"arn:aws:sts::{caller.account}:assumed-role/{caller.name}/{name}"
+            operation = found[1][:1].upper() + found[1][1:]
+            caller.arn = f"arn:{partition(region)}:sts::{caller.account}:assumed-role/{caller.name}/{name}"
             caller.role_id, caller.principal_id = caller.principal_id, f"{caller.principal_id}:{name}"
-            answer = self._perform(found.group(1), operation, json.loads(target.get("Input") or "{}"), caller, region)
+            answer = self._perform(found[0], operation, json.loads(target.get("Input") or "{}"), caller, region)
             if error_in(answer) and tries > 0:
                 again = self._fire
                 self._world.agenda.after(RETRY_AFTER, lambda: again(region, group, name, turn, data, tries - 1))
@@ -132,6 +134,12 @@ class Scheduler:
         once = AT.fullmatch(str(data["ScheduleExpression"]))
         if once and data.get("ActionAfterCompletion") == "DELETE":
             self._world.moto.delete_schedule(region, group, name)
+
+
+def _universal(region: str, arn: str) -> tuple[str, str] | None:
+    """The service and the call of a universal target in a Region's partition."""
+    found = UNIVERSAL.fullmatch(arn)
+    return (found[2], found[3]) if found and found[1] == partition(region) else None
 
 
 def _body(call: Call) -> dict[str, Any]:

@@ -32,7 +32,7 @@ _UNKNOWN = "The security token included in the request is invalid."
 
 def secret_of(call: Call, moto: MotoWorld) -> str | None:
     """The secret that the caller signs with; None for an access key that nobody made here."""
-    return KNOWN.get(call.access_key) or moto.secret_of(call.access_key)
+    return KNOWN.get(call.access_key) or moto.secret_of(call.region, call.access_key)
 
 
 def check_header(call: Call, moto: MotoWorld, *, known_only: bool) -> None:

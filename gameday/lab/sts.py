@@ -64,7 +64,7 @@ class Sts:
         """Keep a session's tags and policies."""
         found = _KEY.search(answer.body)
         if call.operation == "AssumeRole" and answer.status < 300 and found:
-            self._world.moto.note_role_session(found[1].decode(), call.notes["policies"], _tags(call))
+            self._world.moto.note_role_session(call.region, found[1].decode(), call.notes["policies"], _tags(call))
 
     def _identity(self, call: Call) -> Answer:
         who = call.who
@@ -110,7 +110,7 @@ class Sts:
                 ) from error
         arns = [v for k, v in call.params.items() if re.fullmatch(r"PolicyArns\.member\.\d+\.arn", k)]
         for arn in arns:
-            managed = self._world.moto.managed_policy(str(arn))
+            managed = self._world.moto.managed_policy(call.region, str(arn))
             if managed is None:
                 raise AwsError("MalformedPolicyDocument", f"The managed policy {arn} does not exist", 400)
             own.append(managed)
@@ -126,7 +126,7 @@ class Sts:
         given["sts:SourceIdentity"] = "SourceIdentity"
         context |= {name: call.text(param) for name, param in given.items() if call.text(param)}
         context |= {"aws:TagKeys": "\n".join(tags)} if tags else {}
-        trust = self._world.moto.trust_policy(role)
+        trust = self._world.moto.trust_policy(call.region, role)
         actions = ["sts:AssumeRole", *(["sts:TagSession"] if tags else [])]
         actions += ["sts:SetSourceIdentity"] if call.text("SourceIdentity") else []
         for action in actions:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gameday.partitions import partition
+
 from .call import Call, Caller
 from .clock import Agenda, wall
 from .knobs import Knobs
@@ -138,7 +140,7 @@ class Trail:
             "eventCategory": "Data",
         }
         _outcome(record, {"bucketName": call.bucket, "key": call.key}, None, error, "")
-        arn = f"arn:aws:s3:::{call.bucket}"
+        arn = f"arn:{partition(call.region)}:s3:::{call.bucket}"
         record["resources"] = [
             {"type": "AWS::S3::Object", "ARN": f"{arn}/{call.key}"},
             {"accountId": call.who.account, "type": "AWS::S3::Bucket", "ARN": arn},
@@ -199,20 +201,20 @@ class Infrastructure:
 
     def identity(self) -> dict[str, Any]:
         """The session's userIdentity, with the instance named in both places where AWS names it."""
-        role = "aws:ec2-infrastructure"
+        role, where = "aws:ec2-infrastructure", partition(self.region)
         issuer = {
             "type": "Role",
             "principalId": f"{self.account}:{role}",
-            "arn": f"arn:aws:iam::{self.account}:role/{role}",
+            "arn": f"arn:{where}:iam::{self.account}:role/{role}",
             "accountId": self.account,
             "userName": role,
         }
         since = wall().strftime("%Y-%m-%dT%H:%M:%SZ")
-        instance_arn = f"arn:aws:ec2:{self.region}:{self.account}:instance/{self.instance}"
+        instance_arn = f"arn:{where}:ec2:{self.region}:{self.account}:instance/{self.instance}"
         return {
             "type": "AssumedRole",
             "principalId": f"{self.account}:{role}:{self.instance}",
-            "arn": f"arn:aws:sts::{self.account}:assumed-role/{role}/{self.instance}",
+            "arn": f"arn:{where}:sts::{self.account}:assumed-role/{role}/{self.instance}",
             "accountId": self.account,
             "sessionContext": {
                 "sessionIssuer": issuer,

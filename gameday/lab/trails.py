@@ -93,7 +93,7 @@ class Trails:
                 continue
             records = [event.record for event in events if event.record["awsRegion"] == region]
             body = gzip.compress(json.dumps({"Records": records}).encode())
-            self._world.moto.put_object(trail.bucket_name, _file_name(trail, region), body)
+            self._world.moto.put_object(trail.region_name, trail.bucket_name, _file_name(trail, region), body)
 
 
 def _file_name(trail: Any, region: str) -> str:

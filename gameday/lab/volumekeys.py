@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gameday.partitions import partition
+
 from .access import Access
 from .kms import Keys
 from .shapes import Instance, Key, Volume
@@ -77,7 +79,8 @@ class VolumeKeys:
                 read_only=False,
             )
             return False
-        grantee = f"arn:aws:sts::{call.who.account}:assumed-role/aws:ec2-infrastructure/{instance.id}"
+        session = f"assumed-role/aws:ec2-infrastructure/{instance.id}"
+        grantee = f"arn:{partition(call.region)}:sts::{call.who.account}:{session}"
         constraints = {"EncryptionContextSubset": {"aws:ebs:id": volume.id}}
         made = self._world.moto.add_grant(key, "", grantee, ["Decrypt"], constraints)
         self._world.trail.on_behalf(

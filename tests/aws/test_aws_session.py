@@ -65,7 +65,7 @@ def test_a_lab_session_ignores_whatever_the_environment_holds(
         "AWS_RETRY_MODE": "nonsense",
     }.items():
         monkeypatch.setenv(name, value)
-    aws = session_at(lab.url, keys=Keys("test", "not yet seen"))  # so that nothing is remembered from before
+    aws = session_at(lab.url, keys=Keys("not-yet-seen", "secret"))  # so that nothing is remembered from before
     assert aws.client("sts").get_caller_identity()["Account"] == ACCOUNT
     assert aws.client("s3").list_buckets()["Buckets"] == []
     assert aws.client("kms").list_keys()["Keys"] == []

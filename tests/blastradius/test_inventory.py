@@ -14,6 +14,7 @@ import pytest
 from gameday.aws.made import LAB_KEYS
 from gameday.aws.session import Session
 from gameday.blastradius import KeyName
+from gameday.blastradius.grants import service_of
 from gameday.blastradius.inventory import CALLS, Inventory, take
 from gameday.lab import LabProcess, start
 
@@ -210,3 +211,18 @@ def test_what_may_not_be_asked_is_missing_and_said(made: Made, nth: int) -> None
 
 ONE_BY_ONE = {"s3.amazonaws.com", "sqs.amazonaws.com", "sns.amazonaws.com", "dynamodb.amazonaws.com"}
 """Their key is only in the second call's answer."""
+
+
+@pytest.mark.parametrize(
+    ("holder", "service"),
+    [
+        ("dynamodb.us-east-1.amazonaws.com", "dynamodb.amazonaws.com"),
+        ("rds.cn-north-1.amazonaws.com.cn", "rds.amazonaws.com"),
+        ("dynamodb.eusc-de-east-1.amazonaws.eu", "dynamodb.amazonaws.com"),
+        ("ec2.c2s.ic.gov", "ec2.amazonaws.com"),
+        ("dynamodb.us-east-1.amazonaws.com.example", ""),
+        ("arn:aws-cn:iam::111122223333:role/app", ""),
+    ],
+)
+def test_a_service_that_holds_a_grant_is_known_in_every_partition(holder, service):
+    assert service_of(holder) == service

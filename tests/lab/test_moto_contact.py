@@ -48,6 +48,7 @@ USED = {
     ],
     "moto.sts.models": ["STSBackend.get_assumed_role_from_access_key"],
     "moto.iam.models": ["IAMBackend.get_user_from_access_key_id", "IAMBackend.get_groups_for_user"],
+    "moto.utilities.utils": ["PARTITION_NAMES", "REGION_PREFIX_TO_PARTITION", "ARN_PARTITION_REGEX", "get_partition"],
     "moto.cloudtrail.models": ["Trail", "TrailStatus"],
     "moto.scheduler.models": ["Schedule", "ScheduleGroup"],
 }
