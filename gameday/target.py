@@ -157,7 +157,9 @@ def _checked(
             "rollback_caller": theirs,
         }
     )
-    return Target(session, undoes if choice.rollback_role else session, facts, stages, close)
+    session = session.but(callers=tuple(dict.fromkeys(who for who in (mine, theirs, arn) if who)))
+    undoes = undoes.but(callers=session.callers) if choice.rollback_role else session
+    return Target(session, undoes, facts, stages, close)
 
 
 def _as_role(base: Session, role: RoleFacts | None) -> Session:

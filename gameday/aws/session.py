@@ -79,6 +79,7 @@ class Session:
         self._fence, self._stopping = fence, stopping or threading.Event()
         self._started = started or datetime.now(UTC)
         self._role: Role | None = None
+        self._callers: tuple[str, ...] = ()
         self._unsigned, self._base = False, self
         self._boto: list[boto3.Session] = []
         self._reading: dict[str, Any] = {}
@@ -117,6 +118,11 @@ class Session:
         return self._started
 
     @property
+    def callers(self) -> tuple[str, ...]:
+        """The ARN of everyone whom the way back needs, as far as it is known; see the sdk."""
+        return self._callers
+
+    @property
     def endpoint(self) -> str:
         """Where every service is reached, or ``""`` when boto3 decides."""
         return self._endpoint or ""
@@ -129,6 +135,7 @@ class Session:
         fence: Callable[[], bool] | None = None,
         stopping: threading.Event | None = None,
         started: datetime | None = None,
+        callers: tuple[str, ...] | None = None,
     ) -> Session:
         """The same session with something else about it; what reads is shared, what changes asks the new fence."""
         other = copy.copy(self)
@@ -136,6 +143,7 @@ class Session:
         other._partition = partition or self._partition
         other._fence, other._stopping = fence or self._fence, stopping or self._stopping
         other._started = started or self._started
+        other._callers = self._callers if callers is None else callers
         if fence is not None:
             other._changing = {}
         return other

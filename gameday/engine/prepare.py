@@ -14,7 +14,7 @@ from gameday.engine.iam import simulated
 from gameday.engine.job import Target, undoers
 from gameday.engine.plan import Plan, make_plan
 from gameday.engine.simulator import Simulated
-from gameday.engine.switch import checks
+from gameday.engine.switch import checks, role_of
 from gameday.errors import CannotInject, JournalError, Refused
 from gameday.journal import HoldRecord, Journal, StepRecord
 from gameday.playbook import Playbook
@@ -108,6 +108,8 @@ def _checks(playbook: Playbook, plan: Plan, target: Target, journal: Journal) ->
         found = simulated(plan, aws, facts.rollback_caller, only_undo=True)
         yield "permissions to put back", *_permitted(facts.rollback_caller, found)
     yield from checks(plan.switches, aws)
+    switch = (role_of(playbook.dead_man_switch, aws),) if playbook.dead_man_switch else ()
+    aws = aws.but(callers=(*aws.callers, *switch))  # whether it stands behind this run's faults or another's
     for id_, step in plan.steps.items():
         yield f"state {id_}", _why_not(step, aws), ""
 

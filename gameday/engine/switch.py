@@ -61,17 +61,21 @@ def _calls(fault: Fault, aws: AWS) -> list[tuple[Step, CloudCall]]:
 
 def _switch(asked: SwitchUse, step: Step, call: CloudCall, after: timedelta, name: str, aws: AWS) -> Switch:
     where = f"arn:{aws.partition}:scheduler:{aws.region}:{aws.account}:schedule/{asked.group}/{name}"
-    role = asked.role if asked.role.startswith("arn:") else f"arn:{aws.partition}:iam::{aws.account}:{asked.role}"
     return SWITCHES[USES].model_validate(
         {
             "about": step.resource,
             "call": call,
-            "role": role,
+            "role": role_of(asked, aws),
             "schedule": where,
             "after": after.total_seconds(),
             "dead_letter_queue": asked.dead_letter_queue,
         }
     )
+
+
+def role_of(asked: SwitchUse, aws: AWS) -> str:
+    """The ARN of the role that the cloud would call as."""
+    return asked.role if asked.role.startswith("arn:") else f"arn:{aws.partition}:iam::{aws.account}:{asked.role}"
 
 
 def checks(armed: tuple[Switch, ...], aws: AWS) -> Iterator[tuple[str, str, str]]:

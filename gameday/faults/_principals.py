@@ -23,9 +23,10 @@ def arn_of(principal: str, key: str) -> str:
 
 
 def refuse_caller(aws: AWS, arns: tuple[str, ...]) -> None:
-    """Raise CannotInject when one of them is the caller, or his whole account.
+    """Raise CannotInject when one of them is the caller, anyone else whom the way back needs, or the whole account.
 
-    GetCallerIdentity needs no permission.
+    The credentials that assume the roles must go on working too: a session that ends is assumed anew, and so is the
+    one of the watchdog and of ``gameday rollback``. GetCallerIdentity needs no permission.
     """
     caller = ""
     with aws.answering() as answer:
@@ -37,6 +38,8 @@ def refuse_caller(aws: AWS, arns: tuple[str, ...]) -> None:
             raise CannotInject(f"{arn} is everybody in the account, gameday included: name roles or users")
         if _is(arn, caller):
             raise CannotInject(f"{arn} is who gameday runs as ({caller}): it could not take the denial back")
+        if needed := next((one for one in aws.callers if _is(arn, one)), ""):
+            raise CannotInject(f"{arn} is needed to put everything back ({needed}): deny it to somebody else")
 
 
 def refuse_unknown(aws: AWS, arns: tuple[str, ...]) -> None:

@@ -188,9 +188,10 @@ class Deny(Fault):
     are held already (an attached volume, an S3 Bucket Key) go on working.
 
     The policy has a name of its own, with the run in it, and the undo deletes that policy and nothing else: what
-    someone else changes at the role meanwhile survives. Refused: the role or user that gameday itself runs as, roles
-    that belong to AWS services or to IAM Identity Center, and a name under which there is a policy already. Where the
-    inline policies are full (10,240 characters for a role, 2,048 for a user) IAM refuses, and nothing has happened.
+    someone else changes at the role meanwhile survives. Refused: whoever the way back needs (who runs, who puts back,
+    who assumes their roles, and the role of the dead man's switch), roles that belong to AWS services or to IAM
+    Identity Center, and a name under which there is a policy already. Where the inline policies are full (10,240
+    characters for a role, 2,048 for a user) IAM refuses, and nothing has happened.
 
     Source: IAM API Reference, PutRolePolicy, PutUserPolicy, DeleteRolePolicy; IAM User Guide, "IAM and STS quotas".
     """

@@ -83,6 +83,14 @@ class AWS(Protocol):
     def started(self) -> datetime:
         """When the run started, UTC; evidence is looked for from then on."""
 
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """The ARN of everyone whom the way back needs: who runs, who puts back, and whose credentials assume the roles.
+
+        A fault that takes something away from one of them must refuse. As far as it is known; this session's own
+        identity need not be among them.
+        """
+
     @overload
     def client(self, service: Literal["kms"]) -> KMSClient: ...
     @overload
