@@ -32,8 +32,9 @@ _NO_CREDENTIALS = (
 )
 _WHERE_CREDENTIALS_ARE_READ = ("botocore.credentials", "botocore.tokens", "botocore.configloader")
 _WHERE_ENDPOINTS_ARE_READ = ("botocore.endpoint", "botocore.args")
-_SILENCE = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError)
-"""No answer, or half of one: timeouts, refused and dropped connections, names that do not resolve."""
+_SILENCE = (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError, OSError, RecursionError)
+"""No answer, or half of one: timeouts, refused and dropped connections, names that do not resolve; and an address that
+redirects without end, which botocore follows until Python stops it (``S3RegionRedirectorv2``)."""
 _NEVER_SENT = (
     boto.EndpointConnectionError,
     boto.ConnectTimeoutError,

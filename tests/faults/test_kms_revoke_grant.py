@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from gameday.faults.kms_revoke_grant import RevokeGrant
 from gameday.lab import LabControl
 from gameday.sdk import FAULTS, Drifted, Restored, StillOurs, Unknown, rebuild_step
 
+TRUSTED = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": TRUSTED})
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/reader"
 GRANT = {
     "GranteePrincipal": ROLE,
@@ -26,7 +29,7 @@ GRANT = {
 @pytest.fixture
 def granted(client: Callable[[str], Any], key: str) -> str:
     for name in ("reader", "owner"):
-        client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+        client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
     return str(client("kms").create_grant(KeyId=key, Name="reading", **GRANT)["GrantId"])
 
 

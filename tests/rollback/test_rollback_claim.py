@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from gameday.faults.kms_disable_key import DisableKey
 from gameday.journal import Abandon, Owner, StepRecord
 from gameday.journal.sql import SqlJournal
 from gameday.machine.commands import CloseStep
@@ -77,7 +78,7 @@ def finish(
     closed: list[CloseStep] = []
     told: list[AnyEvent] = []
     state = roll_back(
-        (Undoing(spec_of(RECORD), RECORD.before),),
+        (Undoing(spec_of(RECORD, DisableKey(key=KEY)), RECORD.before),),
         {"fault": cast(Step, key)},
         cast(AWS, NoAws()),
         timing=Timing(rollback_within=within, settle=settle, call_limit=1.0),

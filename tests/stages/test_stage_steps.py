@@ -22,6 +22,7 @@ from gameday.stages.ec2_instance import Ec2Instance
 from gameday.stages.iam_role import IamRole
 from gameday.stages.kms_key import KmsKey
 from gameday.stages.s3_object import S3Object, clock_png
+from gameday.stages.sqs_queue import SqsQueue
 
 Client = Callable[[str], Any]
 KEY = KmsKey(alias="alias/MyKMSKey", administrators=("role/voclabs",), users=("role/voclabs", "user/alice"))
@@ -43,12 +44,20 @@ def test_they_are_found_by_name() -> None:
         "ec2.instance": Ec2Instance,
         "iam.role": IamRole,
         "ebs.volume": EbsVolume,
+        "sqs.queue": SqsQueue,
     }
 
 
 # --- kms.key
 
 
+@pytest.fixture
+def people(client: Client) -> None:
+    """Whom the key's policy names: KMS refuses a policy that names nobody who is there."""
+    client("iam").create_user(UserName="alice")
+
+
+@pytest.mark.usefixtures("people")
 def test_a_key_is_made_as_the_console_makes_it(aws: Session, client: Client) -> None:
     assert KEY.check(aws) == f"there is no alias/MyKMSKey in account {ACCOUNT} in us-east-1"
     KEY.make(aws)
@@ -81,6 +90,7 @@ def test_an_asymmetric_key_is_not_fit(aws: Session, client: Client) -> None:
     assert KEY.check(aws) == "alias/MyKMSKey is not a symmetric key but RSA_2048: name another alias"
 
 
+@pytest.mark.usefixtures("people")
 def test_a_key_that_gets_no_alias_is_not_left_behind(aws: Session, client: Client, lab: LabControl) -> None:
     lab.trouble("refuse", service="kms", operation="CreateAlias", message="no")
     with pytest.raises(Refused, match="AccessDeniedException: no"):
@@ -89,6 +99,7 @@ def test_a_key_that_gets_no_alias_is_not_left_behind(aws: Session, client: Clien
     assert client("kms").describe_key(KeyId=made["KeyId"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
 
 
+@pytest.mark.usefixtures("people")
 def test_our_key_is_removed_and_another_is_not(aws: Session, client: Client) -> None:
     assert KEY.unmake(aws).startswith("there is no alias/MyKMSKey")
     KEY.make(aws)
