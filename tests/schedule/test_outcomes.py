@@ -108,6 +108,10 @@ class Case:
 
 SHORT = "allowed: ['{now}']"
 WAITS = "when_busy: wait"
+NO_EVIDENCE = {
+    "faults:": "  trail: {uses: cloudtrail.event, with: {name: CancelKeyDeletion}, expect: {evidence: found}}\nfaults:",
+    "timing: {": "timing: {evidence_within: 1s, ",
+}
 CASES = (
     Case("patient", (("passed", ""), ("passed", "")), hold="2s", more=WAITS),
     Case(
@@ -115,6 +119,7 @@ CASES = (
         (("failed", "did not hold"),),
         swap={"t: key_disabled": "t: throttled", ": 10s": ": 1s"},
     ),
+    Case("never-told", (("inconclusive", "Too little was seen to judge"),), swap=NO_EVIDENCE),
     Case("no-such-key", (("refused", "alias/nowhere"),), swap={"alias/no-such-key": "alias/nowhere"}),
     Case("frozen", (("refused", "is frozen"),), more="freeze: ['{today}']"),
     Case("closed", (("refused", "is outside its allowed hours"),), more="allowed: [{yesterday}]"),
@@ -128,7 +133,7 @@ CASES = (
         act=kill_once_another_waited_in_vain,
     ),
     Case("hours-end", (("aborted", "its hours have ended"),), "50s", "allowed: ['{closing}']"),
-    Case("given-up", (("inconclusive", "it is theirs now"),), "50s", act=give_up),
+    Case("given-up", (("abandoned", "it is theirs now"),), "50s", act=give_up),
     Case("stuck", (("incomplete", "ROLLBACK INCOMPLETE"),), "50s", swap={"n: 20s": "n: 2s"}, act=enable_is_refused),
     Case("tampered-with", (("invalid", "nonsense: unknown key"),)),
     Case("has-a-bug", (("bug", "division by zero"),)),

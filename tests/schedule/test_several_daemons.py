@@ -58,7 +58,7 @@ def test_each_due_time_is_run_once_or_missed_whoever_is_killed(
             world.playbook(folder=files, more=dates(*moments, more="when_busy: wait, grace: 2m"))
         for daemon in daemons:
             daemon.reload()
-        names = [f'{{name="{world.name}@lab"}}' for world in worlds]
+        names = [f'{{account="",name="{world.name}@lab",region="",target="lab"}}' for world in worlds]
         eventually(lambda: all(name in daemons[0].get("/metrics")[1] for name in names), "reloaded")
         eventually(lambda: len(_watched(url)) >= 2 * len(worlds), "all are watched under their new dates")
         last = first + timedelta(seconds=COUNT)
