@@ -151,7 +151,7 @@ class Coverage:
     gaps: what was asked for and is not there, a sentence each; the answer is then incomplete.
     skipped: files or pages that should have been read, by reason: truncated, unreadable, too large …
     examples: some of those by name, with the reason.
-    throttled: how many requests were answered with "slow down".
+    throttled: how many requests were answered with "slow down"; asked again until ``partial``.
     partial: why the answer is incomplete (interrupted, budget used up), or ``""``.
     notes: further sentences of the source's own.
     """
@@ -186,7 +186,7 @@ class Coverage:
     def complete(self) -> bool:
         """Whether all was read that should have been."""
         blind = bool(self.trails) and all(trail.excludes_kms for trail in self.trails)
-        return not (self.partial or self.skipped or self.gaps or self.throttled or blind)
+        return not (self.partial or self.skipped or self.gaps or blind)
 
     def __add__(self, other: Coverage) -> Coverage:
         return Coverage(

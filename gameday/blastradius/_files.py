@@ -61,7 +61,7 @@ class FolderSource:
                     deeper.append(entry.path)
                 elif seen.wants_file(entry.path):
                     yield Found(entry.path, _size(entry))
-            folders += [each for each in reversed(deeper) if seen.wants_folder(each)]
+            folders += [each for each in reversed(deeper) if seen.wants_local(each)]
 
 
 class Seen:
@@ -92,6 +92,15 @@ class Seen:
         self._leave(why, path, "folder")
         return not why
 
+    def wants_local(self, path: str) -> bool:
+        """The same, for a folder whose files cost little to count."""
+        if self._wanted.folder(path) != "date":
+            return self.wants_folder(path)
+        for folder, _, files in os.walk(path):
+            for name in files:
+                self._leave("date", f"{folder}/{name}", "file")
+        return False
+
     def wants_file(self, path: str) -> bool:
         """Whether to read it."""
         why = self._wanted.file(path)
@@ -113,7 +122,7 @@ class Seen:
             said = {"date": "outside the window", "ending": f"ending in {detail}"}.get(reason, f"of another {reason}")
             name = f"{what} {said}"
             self._left_out[name] = self._left_out.get(name, 0) + 1
-        if reason == "date" and (month := month_of(path)):
+        if reason == "date" and (month := month_of(path) or month_of(path.rpartition("/")[0])):
             self._months.add(month)
 
     def unlisted(self, path: str) -> None:
@@ -184,7 +193,9 @@ class Seen:
             skipped=skipped,
             examples=tuple(examples[:10]),
             partial="interrupted" if watch.stopping.is_set() else "",
-            notes=(f"only {', '.join(regions)} was read: KMS logs a key's use in the key's Region",) if regions else (),
+            notes=(f"Only {', '.join(regions)} was read: KMS logs a key's use in the key's Region.",)
+            if regions
+            else (),
         )
 
 

@@ -28,6 +28,8 @@ FORMATS = (
     ".sqlite", ".part", ".partial", ".crdownload", ".tmp", ".enc", ".gpg", ".age", ".lz",
 )  # fmt: skip
 """Endings of files that may well hold records, and that nothing here opens."""
+_THUMBNAILS = ("thumbs.db", "ehthumbs.db")
+"""What Windows leaves in folders, though its ending is a database's."""
 _FILE = re.compile(r"(\d{12})_(CloudTrail[\w-]*)_([a-z0-9-]+)_(\d{8}T\d{4})Z")
 
 
@@ -104,7 +106,7 @@ class Wanted:
         if kind := other_kind(path):
             return f"kind {kind}"
         end = ending(path)
-        if end in FORMATS:
+        if end in FORMATS and path.rsplit("/", 1)[-1].lower() not in _THUMBNAILS:
             return f"format {end}"
         if end and end not in READ and not bears_name(path):
             return f"ending {end}"

@@ -35,6 +35,8 @@ _PIECE = 4096
 _RECORDS = re.compile(rb'"Records"\s*:\s*\[')
 _DIGEST = (b'"digestS3Object"', b'"logFiles"', b'"previousDigestSignature"')
 _HEAD = 4096
+_FINDER = (b"\0\5\x16\7", b"\0\0\0\1Bud1")
+"""How ``._NAME`` and ``.DS_Store`` begin, which a Mac leaves in folders and archives (RFC 1740, AppleDouble)."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """How a text begins that PowerShell wrote: ``aws cloudtrail lookup-events > FILE``."""
 
@@ -131,6 +133,9 @@ class Scanner:
         self, name: str, text: bytes | bytearray, length: int, wrong: str, tally: Tally, *, checked: bool = False
     ) -> None:
         """What a file says once it is unpacked; ``checked`` when its packing had a checksum."""
+        if text.startswith(_FINDER):
+            tally.leave_out("a Mac's own, not a log")
+            return
         if text[:2] in _UTF_16:
             text = bytes(text[:length]).decode("utf-16", "replace").encode()
             length = len(text)
@@ -222,10 +227,10 @@ class Scanner:
 
     def _search(self, name: str, data: bytes, tally: Tally, *, damaged: bool = False) -> None:
         """Records in any other shape; what is damaged gives those that are whole in it."""
-        if any(word in data for word in _DIGEST):
-            tally.excluded["CloudTrail-Digest"] = tally.excluded.get("CloudTrail-Digest", 0) + 1
-            return
         if not has_trace(data):
+            if any(word in data for word in _DIGEST):
+                tally.excluded["CloudTrail-Digest"] = tally.excluded.get("CloudTrail-Digest", 0) + 1
+                return
             if damaged:
                 return
             if _RECORDS.search(data) or any(needle in data for needle in self._needles) or not _is_text(data):

@@ -64,10 +64,11 @@ def _looked_at(answer: Answer) -> Iterator[str]:
         f"{window.until:%Y-%m-%d %H:%M:%S} UTC."
     )
     if coverage.files:
-        times = f", of {coverage.earliest:%Y-%m-%d} to {coverage.latest:%Y-%m-%d}" if coverage.earliest else ""
+        days = dict.fromkeys(f"{day:%Y-%m-%d}" for day in (coverage.earliest, coverage.latest) if day)
+        times = f", of {' to '.join(days)}" if days else ""
         yield (
             f"{coverage.read_files:,} of {_count(coverage.files, 'file')} read{times}: {_size(coverage.bytes)}, about "
-            f"{coverage.estimated_records:,} records."
+            f"{_count(coverage.estimated_records, 'record')}."
         )
     if coverage.accounts or coverage.regions:
         yield f"Accounts: {_some(coverage.accounts) or 'unknown'}. Regions: {_some(coverage.regions) or 'unknown'}."
@@ -76,7 +77,7 @@ def _looked_at(answer: Answer) -> Iterator[str]:
     for why, count in coverage.left_out.items():
         what, _, rest = why.partition(" ")
         noun, colon = what.rstrip(":"), ":" * what.endswith(":")
-        yield f"Left out: {_count(count, noun)}{colon} {rest}{_dates(coverage, rest)}."
+        yield f"Left out: {_count(count, noun)}{colon} {rest}{_dates(answer, rest)}."
     if coverage.repeated:
         yield f"{_count(coverage.repeated, 'repeated record')} counted once."
     yield from coverage.notes
@@ -94,11 +95,13 @@ def _trails(trails: tuple[Trail, ...]) -> Iterator[str]:
             yield f"Trail {trail.name} has no data events: S3's reads themselves are not in it, KMS' Decrypt is."
 
 
-def _dates(coverage: Coverage, why: str) -> str:
-    if why != "outside the window" or not coverage.outside:
+def _dates(answer: Answer, why: str) -> str:
+    if why != "outside the window" or not answer.coverage.outside:
         return ""
-    first, last = coverage.outside
-    return f", of {first}{f' to {last}' if last != first else ''}: --since reaches further back"
+    first, last = answer.coverage.outside
+    earlier = first <= f"{answer.window.since:%Y-%m}"[: len(first)]
+    option = "--since reaches further back" if earlier else "--until reaches further"
+    return f", of {first}{f' to {last}' if last != first else ''}: {option}"
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -152,7 +152,7 @@ class _Reading:
     def __init__(self, session: Session, pace: Pace, deadline: float, watch: Watch) -> None:
         self._session, self._pace, self._deadline, self._watch = session, pace, deadline, watch
         self.hits = self.unattributed = 0
-        self._records = self._pages = self._throttled = 0
+        self._records = self._pages = self._throttled = self._unreadable = 0
         self._earliest: datetime | None = None
         self._latest: datetime | None = None
         self._partial: list[str] = []
@@ -172,7 +172,8 @@ class _Reading:
             for text in events:
                 try:
                     record = TrailRecord.parse(text)
-                except ValueError:
+                except (ValueError, RecursionError):
+                    self._unreadable += 1
                     continue
                 reached = min(reached, record.time) if record.time.year > 1 else reached
                 yield record
@@ -227,6 +228,7 @@ class _Reading:
             unattributed=self.unattributed,
             earliest=self._earliest,
             latest=self._latest,
+            skipped={"unreadable record": self._unreadable} if self._unreadable else {},
             throttled=self._throttled,
             partial="; ".join(self._partial),
             notes=tuple(filter(None, (f"Event history: {self._records:,} records in {self._pages} pages.", note))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from gameday.blastradius import BucketSource, Embedded, FolderSource, KeyName, Q
 from gameday.blastradius.lookup import Lookup, Pace
 from gameday.lab import LabControl
 from tests.blastradius.corpus import told
+from tests.blastradius.shapes import ID
 
 BUCKET = "gameday-trail"
 
@@ -68,3 +70,37 @@ def test_event_history_a_folder_and_a_bucket_give_the_same_answer(
     assert told(answers["folder"]) == told(answers["event history"]) == told(answers["bucket"])
     totals = answers["folder"].totals
     assert totals.uses >= 7 and totals.refused == 2 and totals.resources >= 2 and totals.management >= 3
+
+
+def test_event_history_that_was_only_slowed_down_is_complete(
+    client: Callable[..., Any], aws: Session, lab: LabControl
+) -> None:
+    kms = client("kms")
+    key = str(kms.create_key()["KeyMetadata"]["Arn"])
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+    lab.knobs(lookup_interval=0.3)
+    now = datetime.now(UTC)
+    question = Question(KeyName.parse(key), Window(now - timedelta(days=1), now + timedelta(minutes=1)))
+    for _ in range(2):  # two are let through
+        client("cloudtrail").lookup_events(MaxResults=1)
+    answer = Embedded(Lookup([aws], pace=Pace(0.001))).ask(question)
+    assert answer.coverage.throttled > 0
+    assert answer.totals.uses == 1
+    assert answer.coverage.complete
+
+
+def test_a_record_of_event_history_that_cannot_be_read_is_missing(aws: Session) -> None:
+    """What AWS gave as a record and is none may have been about the key."""
+    page = {"Events": [{"EventId": "1", "CloudTrailEvent": '{"eventSource": "kms.am'}]}
+    now = datetime.now(UTC)
+    question = Question(
+        KeyName.parse(f"arn:aws:kms:{aws.region}:{aws.account}:key/{ID}"), Window(now - timedelta(1), now)
+    )
+    events, name = aws.client("cloudtrail").meta.events, "before-call.cloudtrail.LookupEvents"
+    events.register(name, answer := lambda **_: (SimpleNamespace(status_code=200), page))
+    try:
+        coverage = Embedded(Lookup([aws], pace=Pace(0.001))).ask(question).coverage
+    finally:
+        events.unregister(name, answer)
+    assert coverage.skipped == {"unreadable record": 1}
+    assert not coverage.complete

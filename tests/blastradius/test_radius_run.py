@@ -162,7 +162,7 @@ def test_who_came_after_the_look_back_fails_the_run_and_is_expected_in_the_next(
     assert code == 0, why(events)
     gameday_show = [*GAMEDAY, "show", "--journal", str(scene.folder / "journal.db"), run_of(scene)]
     told = subprocess.run(gameday_show, capture_output=True, text=True).stdout
-    assert "0 unexpected" in told and "latent: vol-" in told
+    assert "0 refused unexpectedly" in told and "latent: vol-" in told
     every_change_is_told_with_cloudtrails_own_record(scene, events)
 
 

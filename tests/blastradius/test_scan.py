@@ -173,8 +173,19 @@ def test_digests_are_left_out_and_are_no_damage(tmp_path: Path) -> None:
     put(tmp_path, made(resources=[{"ARN": OTHER_ARN}]))
     answer = ask(tmp_path)
     assert answer.coverage.excluded == ("CloudTrail-Digest",)
+    assert answer.coverage.left_out == {}  # nor is one called anything else
     assert answer.coverage.complete
     assert not answer.rows
+
+
+@pytest.mark.parametrize("word", ["logFiles", "digestS3Object", "previousDigestSignature"])
+def test_a_callers_word_makes_no_log_a_digest(tmp_path: Path, word: str) -> None:
+    """An encryption context is the caller's to name; one call may not hide the others in its file."""
+    marked = made(eventID="1", requestParameters={"encryptionContext": {word: "x"}})
+    lines = "\n".join(json.dumps(record) for record in (marked, made(eventID="2")))
+    put_text(tmp_path, lines, name="export.jsonl", packed=False)
+    answer = ask(tmp_path)
+    assert (answer.totals.uses, answer.coverage.excluded, answer.coverage.complete) == (2, (), True)
 
 
 def laid_out(account: str, region: str, day: str, organisation: str = "") -> str:

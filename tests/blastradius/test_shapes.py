@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from gameday.blastradius import Answer, Embedded, FolderSource, Question
+from gameday.blastradius import Answer, Embedded, FolderSource, Question, coverage_sentences
 from tests.blastradius.shapes import ACCOUNT, OTHER_ARN, QUESTION, REGION, made, put, put_text
 
 ONE, TWO = made(eventID="1"), made(eventID="2")
@@ -209,6 +209,47 @@ def test_what_is_outside_the_window_is_told_with_its_months(tmp_path: Path) -> N
     coverage = ask(tmp_path).coverage
     assert (coverage.left_out, coverage.outside) == ({"file outside the window": 2}, ("2023-07", "2023-08"))
     assert coverage.complete
+
+
+def test_a_days_folder_outside_the_window_is_told_as_its_files(tmp_path: Path) -> None:
+    put(tmp_path, ONE)
+    for day in ("2023/07/01", "2023/08/31", "2026/12/24"):
+        name = f"{ACCOUNT}_CloudTrail_{REGION}_{day.replace('/', '')}T0000Z"
+        for part in ("x", "y"):
+            put(tmp_path / "AWSLogs" / ACCOUNT / "CloudTrail" / REGION / day, TWO, name=f"{name}_{part}.json.gz")
+    answer = ask(tmp_path)
+    assert answer.coverage.left_out == {"file outside the window": 6}
+    assert answer.coverage.outside == ("2023-07", "2026-12")
+    told = " ".join(coverage_sentences(answer))
+    assert "6 files outside the window, of 2023-07 to 2026-12: --since reaches further back." in told
+    assert "1 of 1 file read: " in told
+    assert "about 1 record." in told
+
+
+def test_what_lies_after_the_window_is_reached_by_its_end(tmp_path: Path) -> None:
+    put(tmp_path, ONE)
+    put(tmp_path, TWO, name=f"{ACCOUNT}_CloudTrail_{REGION}_20261224T0000Z_x.json.gz")
+    assert "1 file outside the window, of 2026-12: --until reaches further." in " ".join(
+        coverage_sentences(ask(tmp_path))
+    )
+
+
+def test_what_an_operating_system_leaves_in_folders_is_no_log(tmp_path: Path) -> None:
+    """``._NAME`` bears the name of the log that it lies beside; a Mac puts one into every archive."""
+    beside = b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(80)
+    name = f"{ACCOUNT}_CloudTrail_{REGION}_20261123T0000Z_x.json.gz"
+    put(tmp_path, ONE, name=name)
+    put_text(tmp_path, beside, name=f"._{name}", packed=False)
+    put_text(tmp_path, b"\0\0\0\1Bud1" + bytes(200), name=".DS_Store", packed=False)
+    put_text(tmp_path, b"\xd0\xcf\x11\xe0" + bytes(200), name="Thumbs.db", packed=False)
+    with zipfile.ZipFile(tmp_path / "logs.zip", "w") as archive:
+        archive.writestr("logs/a.json.gz", gzip.compress(json.dumps({"Records": [TWO]}).encode()))
+        archive.writestr("__MACOSX/logs/._a.json.gz", beside)
+    answer = ask(tmp_path)
+    assert answer.totals.uses == 2
+    assert answer.coverage.left_out == {"file ending in .db": 1, "file: a Mac's own, not a log": 3}
+    assert answer.coverage.skipped == {}
+    assert answer.coverage.complete
 
 
 def test_each_folder_is_visited_once(tmp_path: Path) -> None:
