@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
-from exporters.parts import KeyView, ProbeView, RollbackView, StepView
+from exporters.parts import KeyView, ProbeView, RollbackView, StepView, key_view
 from exporters.radius import RadiusView
 from gameday.sdk import (
     Event,
@@ -37,6 +37,7 @@ from gameday.sdk import (
     RunStarted,
     Sealed,
     Staged,
+    StateRead,
     StepClosed,
     StepInjected,
     StepIntended,
@@ -89,6 +90,8 @@ class RunView:
     others: list[ForeignChange] = field(default_factory=list)
     """What somebody else did to the run's resources."""
     others_watched: OthersWatched | None = None
+    states: dict[str, KeyView] = field(default_factory=dict)
+    """What each key that the run changes last said to gameday itself."""
     abandoned: str = ""
     """Who decided that everything stays as it is, and why."""
     watchdog: WatchdogArmed | WatchdogLost | None = None
@@ -285,7 +288,9 @@ class RunView:
 
     @_take.register
     def _(self, event: StepReadBack) -> None:
-        self.step(event.step).read_back = event
+        step = self.step(event.step)
+        step.read_back = event
+        self._read(step.facts.resource, event.state, event.at)
 
     @_take.register
     def _(self, event: StepClosed) -> None:
@@ -330,6 +335,15 @@ class RunView:
     @_take.register
     def _(self, event: OthersWatched) -> None:
         self.others_watched = event
+
+    @_take.register
+    def _(self, event: StateRead) -> None:
+        self._read(event.resource, event.state, event.at)
+
+    def _read(self, resource: str, state: str, at: float) -> None:
+        known = self.states.get(resource)
+        if (key := key_view(resource, state, at)) is not None and (known is None or known.read_at <= at):
+            self.states[resource] = key
 
     @_take.register
     def _(self, event: ForeignChange) -> None:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from exporters.fold import RunView
-from exporters.parts import KeyState, KeyView, ProbeView, StepView, Tone
+from exporters.parts import KeyState, KeyView, ProbeView, StepView, Tone, is_key
 from exporters.rows import Columns, evidence_row, probe_row, step_rows
 from exporters.text import clean, clock, deed, fit, short, span
 from gameday.sdk import Note, Outcome, Phase, WatchdogLost
@@ -153,7 +153,7 @@ def _phase_line(view: RunView, now: float, width: int) -> Text:
 
 
 def _what_is_off(view: RunView) -> str:
-    keys = all(step.facts.uses.startswith("kms.") for step in view.fault_steps if step.open)
+    keys = all(is_key(step.facts.resource) for step in view.fault_steps if step.open)
     return "key off" if keys else "broken for"
 
 
@@ -166,14 +166,16 @@ def _put_back(view: RunView, off: float) -> Text:
 
 
 def _key_lines(view: RunView, now: float) -> list[Text]:
-    """Each key that the run changes: what it last said itself, or where no probe asks it, what gameday did to it."""
-    steps = {step.facts.resource: step for step in view.fault_steps if step.facts.resource.split(":")[2:3] == ["kms"]}
+    """Each key that the run changes: what it last said, to gameday or a probe, or else what gameday did to it."""
+    steps = {step.facts.resource: step for step in view.fault_steps if is_key(step.facts.resource)}
     lines, read = [], list(view.keys)
     for resource, step in steps.items():
         name = clean(step.facts.named or short(resource))
         mine = [key for key in read if key.resource == resource or key.resource.startswith(f"{resource} ")]
         read = [key for key in read if key not in mine]
-        lines.append(_key_read(name, mine[0], now) if mine else _key_done(name, step, now))
+        mine += [view.states[resource]] if resource in view.states else []
+        latest = max(mine, key=lambda key: key.read_at, default=None)
+        lines.append(_key_read(name, latest, now) if latest else _key_done(name, step, now))
     lines += [_key_read(clean(short(key.resource)) or clean(key.probe), key, now) for key in read]
     return lines[:3]
 

@@ -62,6 +62,26 @@ _KEY_STATES = {
 }
 
 
+_KMS_WORDS = {
+    "Enabled": KeyState.ENABLED,
+    "Disabled": KeyState.DISABLED,
+    "PendingDeletion": KeyState.PENDING_DELETION,
+}
+"""AWS KMS API Reference, KeyMetadata, KeyState."""
+
+
+def is_key(resource: str) -> bool:
+    """Whether it is the ARN of a KMS key."""
+    return resource.split(":")[2:3] == ["kms"]
+
+
+def key_view(resource: str, word: str, at: float) -> KeyView | None:
+    """A key's state by KMS's own word for it, or None where no key said one."""
+    if not (word and is_key(resource)):
+        return None
+    return KeyView("", resource, _KMS_WORDS.get(word, KeyState.OTHER), at)
+
+
 def key_state(uses: str, seen: Observation) -> KeyState | None:
     """What a look says of a key's state, where it says anything."""
     if uses != "kms.state" or seen.outcome is Outcome.UNKNOWN:
@@ -127,10 +147,13 @@ class ProbeView:
     def introduce(self, facts: ProbeFacts) -> None:
         """Take what preflight settled."""
         self.facts = facts
-        wanted = re.fullmatch(r"\s*(\d{1,4})\s+of\s+(\d{1,4})\s*", facts.guard)
-        if wanted:
-            self.aborts_at = int(wanted[1])
-            self.window = deque(self.window, maxlen=min(max(int(wanted[2]), 1), _LARGEST_WINDOW))
+        aborts_at, window = facts.aborts_at, facts.window
+        # Versions before 0.4 told of a guard in words only.
+        if not window and (told := re.fullmatch(r"\s*(\d{1,4})\s+of\s+(\d{1,4})\s*", facts.guard)):
+            aborts_at, window = int(told[1]), int(told[2])
+        if window:
+            self.aborts_at = aborts_at
+            self.window = deque(self.window, maxlen=min(max(window, 1), _LARGEST_WINDOW))
 
     @property
     def is_guard(self) -> bool:

@@ -411,7 +411,9 @@ class Metrics(Exporter):
 
 
 def _role(facts: ProbeFacts) -> str:
-    """The name of the role that a probe looks as, which stands behind its resource."""
+    """The name or ARN of the role that a probe looks as; versions before 0.4 told it behind its resource only."""
+    if facts.role:
+        return facts.role
     return facts.resource.rpartition(" as ")[2].rpartition("/")[2] if " as " in facts.resource else ""
 
 

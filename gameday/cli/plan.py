@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import click
 
+from exporters.parts import is_key
 from exporters.text import count, short, span
 from gameday.cli.journals import warn_of_open_steps
 from gameday.cli.say import say
@@ -127,7 +128,7 @@ def _section(title: str, colour: str | None = None) -> None:
 def _sum(plan: Plan, latent: Sequence[Latent]) -> str:
     """``Plan: 2 changes, 4 probes, key off at most 15 min, 3 latent, 2 need work afterwards``."""
     limits, work = plan.prepared.limits, sum(one.unrecoverable for one in latent)
-    keys = all(spec.uses.startswith("kms.") for spec in plan.spec.fault_steps)
+    keys = all(is_key(spec.resource) for spec in plan.spec.fault_steps)
     parts = [count(len(plan.spec.fault_steps), "change"), count(len(plan.prepared.probes), "probe")]
     if "max_fault" in limits:
         parts.append(f"{'key off' if keys else 'changed for'} at most {span(limits['max_fault'])}")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from gameday.errors import JournalError
 from gameday.machine import Run, Stage
-from gameday.machine.inputs import OthersSeen, OthersWatching
+from gameday.machine.inputs import OthersSeen, OthersWatching, StateSeen
 from gameday.machine.state import TOUCHED, Armed, Readiness
 from gameday.rollback.hands import Clock, Post
 from gameday.sdk import AWS, Drifted, Restored, Step, StillOurs, TrailRecord
@@ -128,8 +128,11 @@ class Onlookers(threading.Thread):
     def _read(self, resource: str) -> None:
         """In the fault: a resource that does not read as we left it was changed by somebody."""
         for armed in self._injected(self._state(), resource):
+            asked = self._clock()
             found = self._steps[armed.spec.id].read_back(self._aws, armed.before)
             said = ""
+            if found.state:
+                self._post(StateSeen(self._clock(), resource, found.state, asked))
             if isinstance(found, StillOurs):
                 self._in_place.add(armed.spec.id)
             if isinstance(found, Restored) and armed.spec.id in self._in_place:  # else the inject may be late

@@ -213,4 +213,7 @@ def _facts(use: ProbeUse | GuardUse, part: Probe, spec: ProbeSpec, places: Mappi
         expect={phase: tuple(sorted(wanted.causes)) for phase, wanted in spec.expect.items()},
         within={phase: wanted.within for phase, wanted in spec.expect.items()},
         guard=str(use.fails) if isinstance(use, GuardUse) else "",
+        aborts_at=use.fails.count if isinstance(use, GuardUse) else 0,
+        window=use.fails.of if isinstance(use, GuardUse) else 0,
+        role=use.identity,
     )

@@ -90,10 +90,10 @@ class DisableKey(StepFault):
         if not answer.ok:
             return Unknown(f"{answer.code or answer.cause}: {answer.detail}")
         if state == "Enabled":
-            return Restored("Enabled")
+            return Restored("Enabled", state)
         if state == "Disabled":
-            return StillOurs("Disabled")
-        return Drifted(f"the key is {state}: someone else changed it meanwhile")
+            return StillOurs("Disabled", state)
+        return Drifted(f"the key is {state}: someone else changed it meanwhile", state)
 
     @property
     def by_hand(self) -> tuple[str, ...]:

@@ -119,10 +119,10 @@ class ScheduleDeletion(StepFault):
         if not answer.ok:
             return Unknown(f"{answer.code or answer.cause}: {answer.detail}")
         if state == "Enabled":
-            return Restored("Enabled")
+            return Restored("Enabled", state)
         if state in ("PendingDeletion", "Disabled"):
-            return StillOurs(state)
-        return Drifted(f"the key is {state}: someone else changed it meanwhile")
+            return StillOurs(state, state)
+        return Drifted(f"the key is {state}: someone else changed it meanwhile", state)
 
     def in_cloud(self, aws: AWS) -> tuple[CloudCall, ...]:
         """CancelKeyDeletion, which leaves the key Disabled, and then EnableKey; each tried again until it works."""

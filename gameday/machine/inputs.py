@@ -161,6 +161,20 @@ class OthersWatching(FromOthers):
 
 
 @dataclass(frozen=True, slots=True)
+class StateSeen(FromOthers):
+    """A resource was read while its fault is on; ``state`` is its own word for how it is.
+
+    Parameters
+    ----------
+    asked: seconds on the run's clock; when the read was begun.
+    """
+
+    resource: str
+    state: str
+    asked: float
+
+
+@dataclass(frozen=True, slots=True)
 class OthersSeen(FromOthers):
     """Somebody else changed one of the run's resources.
 

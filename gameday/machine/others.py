@@ -6,10 +6,10 @@ from dataclasses import replace
 from math import inf
 
 from gameday.machine import way_back
-from gameday.machine.inputs import FromOthers, OthersSeen, OthersWatching, Pulsed
-from gameday.machine.state import LEASE, TOUCHED
+from gameday.machine.inputs import FromOthers, OthersSeen, OthersWatching, Pulsed, StateSeen
+from gameday.machine.state import LEASE, TOUCHED, Stage
 from gameday.machine.turn import Turn
-from gameday.sdk import ForeignChange, OthersWatched
+from gameday.sdk import ForeignChange, OthersWatched, StateRead
 
 CLOUDTRAIL_GRAIN = 1.0
 """Seconds; CloudTrail's records carry whole ones."""
@@ -24,6 +24,8 @@ def hear(turn: Turn, event: FromOthers) -> None:
             _on_seen(turn, event)
         case OthersWatching():
             turn.emit(OthersWatched(at=turn.now, ok=event.ok, detail=event.detail))
+        case StateSeen() if turn.run.stage is Stage.FAULT:  # later it may be older than what the rollback reads
+            turn.emit(StateRead(at=event.asked, resource=event.resource, state=event.state))
         case _:
             pass
 

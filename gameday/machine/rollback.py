@@ -218,7 +218,11 @@ def _on_read_back(rollback: Rollback, event: ReadBackDone, out: list[Command]) -
     denied, step = step.denied, replace(step, denied=False)
     word = {Restored: "restored", StillOurs: "still_ours", Drifted: "drifted", Unknown: "unknown"}[type(found)]
     out.append(
-        Emit(StepReadBack.model_validate({"step": event.step, "at": now, "found": word, "detail": found.detail}))
+        Emit(
+            StepReadBack.model_validate(
+                {"step": event.step, "at": now, "found": word, "detail": found.detail, "state": found.state}
+            )
+        )
     )
     match found:
         case Drifted() if now < step.settle_until:

@@ -82,6 +82,11 @@ class ProbeFacts(BaseModel):
     within: dict[Phase, float] = {}
     guard: str = ""
     """``"3 of 5"`` for a guard, else ``""``."""
+    aborts_at: int = Field(default=0, exclude_if=lambda count: not count)
+    """How many of a guard's last ``window`` looks must fail for a breach; 0 for a probe."""
+    window: int = Field(default=0, exclude_if=lambda count: not count)
+    role: str = Field(default="", exclude_if=lambda name: not name)
+    """The name or ARN of the role that it looks as, or ``""``."""
 
 
 class StepFacts(BaseModel):
@@ -273,6 +278,8 @@ class StepReadBack(Event):
     at: float
     found: Literal["restored", "still_ours", "drifted", "unknown"]
     detail: str = ""
+    state: str = Field(default="", exclude_if=lambda word: not word)
+    """The resource's own word for its state, such as KMS's ``Disabled``; ``""`` where it has none."""
 
 
 class StepClosed(Event):
@@ -336,6 +343,16 @@ class OthersWatched(Event):
     at: float
     ok: bool
     detail: str = ""
+
+
+class StateRead(Event):
+    """What a resource said of itself while its fault was on; read by gameday, whatever the playbook's probes."""
+
+    kind: Literal["state_read"] = "state_read"
+    at: float
+    resource: str
+    state: str
+    """The resource's own word, such as KMS's ``Disabled``."""
 
 
 class ForeignChange(Event):
@@ -449,6 +466,7 @@ AnyEvent = (
     | RunAbandoned
     | AbandonmentEnded
     | OthersWatched
+    | StateRead
     | ForeignChange
     | Note
     | RadiusPredicted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
@@ -64,10 +64,10 @@ class Part(BaseModel):
     def pinned(self, kind: RefKind) -> tuple[str, ...]:
         """The ARNs that its fields of a kind were pinned to in preflight."""
         found: list[str] = []
-        for name, field in type(self).model_fields.items():
+        for name, about in type(self).model_fields.items():
             value = getattr(self, name)
             if isinstance(value, str) and value.startswith("arn:"):
-                found += [value for mark in field.metadata if isinstance(mark, Ref) and mark.kind is kind]
+                found += [value for mark in about.metadata if isinstance(mark, Ref) and mark.kind is kind]
         return tuple(sorted(found))
 
 
@@ -88,6 +88,8 @@ class Restored:
     """The resource is as it was captured."""
 
     detail: str = ""
+    state: str = field(default="", compare=False)
+    """The resource's own word for its state where it has one, such as KMS's ``Disabled``; for who looks on."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class StillOurs:
     """What was injected is still there, or the way back is not over yet."""
 
     detail: str = ""
+    state: str = field(default="", compare=False)
+    """The resource's own word for its state where it has one, such as KMS's ``Disabled``; for who looks on."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class Drifted:
     """Someone else changed the resource meanwhile; it is left alone."""
 
     detail: str = ""
+    state: str = field(default="", compare=False)
+    """The resource's own word for its state where it has one, such as KMS's ``Disabled``; for who looks on."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,8 @@ class Unknown:
     """The resource did not answer."""
 
     detail: str = ""
+    state: str = field(default="", compare=False)
+    """The resource's own word for its state where it has one, such as KMS's ``Disabled``; for who looks on."""
 
 
 ReadBack = Restored | StillOurs | Drifted | Unknown

@@ -12,6 +12,7 @@ from exporters.fold import RunView
 from exporters.frame import frame
 from exporters.terminal import TerminalView, print_summary
 from gameday.sdk import (
+    AnyEvent,
     Cause,
     Event,
     ExpectationBroken,
@@ -28,9 +29,11 @@ from gameday.sdk import (
     RunPrepared,
     RunStarted,
     Sealed,
+    StateRead,
     StepFacts,
     StepInjected,
     StepIntended,
+    StepReadBack,
     TargetFacts,
     UndoTried,
 )
@@ -112,7 +115,7 @@ def test_trouble_is_the_last_to_give_way() -> None:
     assert [line[:15] for line in lines[3:6]] == ["GOES DARK", "  boot-instance", "  … 1 not as ex"]
 
 
-def fleet(phase: Phase, broken: int | None, probes: int = 30) -> list[str]:
+def fleet(phase: Phase, broken: int | None, probes: int = 30, reads: list[AnyEvent] | None = None) -> list[str]:
     """A run with many reads and no probe of the key, at 80x24, in which one read may not have gone dark."""
     wanted = {Phase.BASELINE: ("ok",), Phase.FAULT: ("key_disabled",), Phase.RECOVERY: ("ok",)}
     names = [f"read-{number:03}" for number in range(probes)]
@@ -141,6 +144,7 @@ def fleet(phase: Phase, broken: int | None, probes: int = 30) -> list[str]:
             run.emit(met)
     if phase is Phase.ROLLBACK:
         run.emit(PhaseEntered(phase=phase, at=66), RollbackStarted(at=66, reason="all seen", by="runner"))
+    run.emit(*(reads or []))
     return drawn(run.events)
 
 
@@ -161,6 +165,31 @@ def test_the_key_has_its_alias_and_its_time_whatever_the_probes(phase: Phase) ->
     assert lines[2].startswith("key     alias/payments  CHANGED (by gameday, 0")
     assert not any("said in preflight" in line for line in lines)
     assert any(re.fullmatch(r"  … \d+ dark", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("reads", "said"),
+    [
+        ([StateRead(at=65, resource=f"{KMS}:key/1", state="Disabled")], "DISABLED (read 1 s ago)"),
+        ([StateRead(at=65, resource=f"{KMS}:key/1", state="PendingDeletion")], "PENDING DELETION (read 1 s ago)"),
+        (
+            [
+                StateRead(at=65, resource=f"{KMS}:key/1", state="Disabled"),
+                StepReadBack(step="k/key", at=66, found="restored", detail="Enabled", state="Enabled"),
+            ],
+            "ENABLED (read 0 s ago)",
+        ),
+        (
+            [
+                StepReadBack(step="k/key", at=66, found="restored", detail="Enabled", state="Enabled"),
+                StateRead(at=65, resource=f"{KMS}:key/1", state="Disabled"),  # came late, and is older
+            ],
+            "ENABLED (read 0 s ago)",
+        ),
+    ],
+)
+def test_the_keys_line_says_what_gameday_itself_read(reads: list[AnyEvent], said: str) -> None:
+    assert fleet(Phase.ROLLBACK, None, reads=reads)[2] == f"key     alias/payments  {said}"
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -17,7 +17,7 @@ from gameday.engine import onlookers
 from gameday.engine.onlookers import Onlookers
 from gameday.errors import JournalError
 from gameday.machine import Run, Stage
-from gameday.machine.inputs import Injected, Input, OthersSeen, OthersWatching
+from gameday.machine.inputs import Injected, Input, OthersSeen, OthersWatching, StateSeen
 from gameday.machine.state import Readiness
 from gameday.sdk import (
     AWS,
@@ -171,6 +171,12 @@ def test_who_may_not_look_says_so_once_and_asks_no_more(look: Callable[..., list
     assert [event.ok for event in posted] == [False]
     assert "LookupEvents" in posted[0].detail
     assert len(trail.asked) == 1
+
+
+def test_what_a_key_says_of_itself_is_handed_on(look: Callable[..., list[Input]]) -> None:
+    posted = look(Trail(), StillOurs("Disabled", "Disabled"), StillOurs("a statement is there"), Unknown("no answer"))
+    told = [(event.resource, event.state) for event in posted if isinstance(event, StateSeen)]
+    assert len(told) == 1 and told[0][1] == "Disabled"
 
 
 def test_a_key_that_was_off_and_reads_as_restored_was_put_back_by_somebody(look: Callable[..., list[Input]]) -> None:
