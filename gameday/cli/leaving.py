@@ -41,6 +41,9 @@ _SHORT = {
 }
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
 class Leave(BaseException):
     """End the process with this exit code and leave behind whatever hangs: no atexit, no joining of threads."""
 
@@ -75,6 +78,16 @@ def about(runs: Sequence[str], finish_with: str, *, own: bool = False) -> None:
     """
     _about.runs, _about.finish_with = tuple(runs), finish_with
     _about.own = runs[0] if own else ""
+    if not own:  # a run listens for itself
+        _interruptible()
+
+
+def _interruptible() -> None:
+    """Have what ends a process end the command as Ctrl-C does, so that its exit code still says what is open."""
+    for name in _ENDING:
+        with suppress(ValueError):  # not the main thread
+            if signal.getsignal(name) == signal.SIG_DFL:  # nohup's stays
+                signal.signal(name, signal.default_int_handler)
 
 
 def all_is_known_to_be_back() -> None:
@@ -90,7 +103,8 @@ def leave(command: Callable[[], object]) -> NoReturn:
     except Leave as end:
         code, at_once = end.code, True
     with suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for name in (signal.SIGINT, *(one for one in _ENDING if signal.getsignal(one) != signal.SIG_DFL)):
+            signal.signal(name, signal.SIG_IGN)
     code = output.end(sys.argv[1] if sys.argv[1:] else "", _checked(code))
     if at_once:
         os._exit(code)

@@ -17,6 +17,8 @@ from gameday.cli.options import seconds_option
 from gameday.cli.say import say
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal, release_holds
+from gameday.journal.audit import unaccounted
+from gameday.rollback.ours import readdressed
 from gameday.rollback.receipts import IGNORED, merge
 from gameday.rollback.recovery import abandon_vanished, lands_for, recover
 from gameday.target import reopen, vanished
@@ -44,11 +46,11 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
             incomplete += [] if _try(journal, one, seconds, only=bool(run), ours=ours, place=place) else [one]
     except KeyboardInterrupt:
         incomplete = [one for one in runs if journal.steps(one, only_open=True)]
+    for said in journal.unreadable.values():
+        say(said, err=True)
     if incomplete:
         again = rollback_command(incomplete[0] if len(incomplete) == 1 else "--all", place)
         raise RollbackIncomplete(f"ROLLBACK INCOMPLETE for run {', '.join(incomplete)}; try again with: {again}")
-    for said in journal.unreadable.values():
-        say(said, err=True)
     if unread or journal.unreadable:
         rows = count(len(unread) or len(journal.unreadable), "row or receipt", "rows or receipts")
         raise RollbackIncomplete(
@@ -86,13 +88,22 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
             raise Refused(why)
         say(why, err=True)
         return True
-    if not journal.steps(run, only_open=True):
+    open_, events, seal = journal.steps(run, only_open=True), journal.events(run), seal_at(place)
+    if not open_:
+        if not ours and (strange := unaccounted(events, journal.steps(run))):
+            raise JournalError(
+                f"nothing is open in its rows, but its events tell otherwise: {'; '.join(strange)}. Somebody may have "
+                f"written to the journal: look at what the run changed (gameday show {run}); if it is as it should be, "
+                f"say so with: {rollback_command(run, place)} --ours"
+            )
         if not lands_for(record):  # else a new run takes them from the dead, in its time
             release_holds(journal, run)
         say(f"run {run}: nothing is open")
         return True
     if record.target is None:
         raise Refused(f"run {run} has open undo steps but no target in the journal; put it back by hand")
+    if record.target.lab_pid and (doubt := readdressed(record, events, open_, ours=ours, seal=seal)):
+        raise Refused(doubt)
     if vanished(record.target):
         abandon_vanished(journal, run)
         say(f"run {run}: its embedded lab ended with it, and the key is gone with the lab; closed as abandoned")
@@ -110,6 +121,6 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
         wall=wall,
         ours=ours,
         again=again,
-        seal=seal_at(place),
+        seal=seal,
     )
     return not left

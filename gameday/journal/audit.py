@@ -33,6 +33,19 @@ def disagreements(run: RunRecord, events: list[Sealed], steps: list[StepState]) 
     return [*_row(run, events), *_steps(run, events, steps)]
 
 
+def unaccounted(events: list[Sealed], steps: list[StepState]) -> list[str]:
+    """What a run's events say that it changed, and never closed, while no row is open for it; a sentence each."""
+    finished = last_word(events)
+    if finished is not None and finished.exit_code != INCOMPLETE:
+        return []
+    rows = {state.record.id: state for state in steps}
+    intended = {one.event.step for one in events if isinstance(one.event, StepIntended | StepInjected)}
+    changed = [step for step in sorted(intended) if closed_in(events, step) is None]
+    gone = [f"step {step} was intended, and its row is gone" for step in changed if step not in rows]
+    told = {step: _closing(rows[step], events) for step in changed if step in rows and rows[step].state == "closed"}
+    return gone + [f"step {step} {why}" for step, why in told.items() if why]
+
+
 def closed_in(events: list[Sealed], step: str) -> StepClosed | None:
     """How the chain says that a step was closed at last; None where its last word is that it was changed."""
     last: StepClosed | None = None

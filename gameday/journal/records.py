@@ -84,7 +84,7 @@ class RunRecord(Record):
         seen = self.owner.alive()
         if seen is not None:
             return seen
-        return self.silence < SILENCE
+        return abs(self.silence) < SILENCE  # a heartbeat of tomorrow's is none
 
 
 class HoldRecord(Record):

@@ -49,6 +49,25 @@ def disagreement(
     )
 
 
+def readdressed(run: RunRecord, events: list[Sealed], steps: list[StepState], *, ours: bool, seal: Seal | None) -> str:
+    """Why the lab in a run's row may not be the AWS that the run changed, in a sentence.
+
+    A lab that is gone closes the steps, so whoever rewrites the row must not make a real account one.
+    """
+    prepared = next((sealed.event for sealed in events if isinstance(sealed.event, RunPrepared)), None)
+    why = next((said for state in steps if seal and (said := seal.refusal(state.record, run.target))), "")
+    if not (why or ours):
+        if prepared is None:
+            why = f"run {run.run} has no sealed event that says what it would change (--ours vouches for it)"
+        elif prepared.target != run.target:
+            why = f"run {run.run} was prepared for another target than the one in its row"
+    return why and (
+        f"refused, since the journal does not agree with itself: {why}. Somebody may have written to it; look at "
+        f"{', '.join(dict.fromkeys(state.record.resource for state in steps))}, and put it back by hand if the run "
+        "changed it"
+    )
+
+
 def _unlike(name: str, said: object, made: object) -> str:
     return "" if said == made else f"its {name} is {said!r}, and by its parameters it is {made!r}"
 
@@ -87,6 +106,15 @@ def doubtful(state: StepState) -> bool:
     return state.record.rank == Rank.KEY and state.state == "intended" and state.injected_at is None
 
 
+def moment(at: str) -> datetime | None:
+    """A moment in the journal; None for what gameday does not write."""
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
 def whose(state: StepState, step: Step, aws: AWS) -> str:
     """Why it must not be undone, in a sentence; ``""`` when it is the run's change, or none was made.
 
@@ -94,17 +122,21 @@ def whose(state: StepState, step: Step, aws: AWS) -> str:
     disabled by somebody who meant it.
     """
     record = state.record
+    intended = moment(state.intended_at)
     found = step.read_back(aws, record.before)
     if isinstance(found, Restored):
         return ""
     names = {action.partition(":")[2] for action in step.calls.inject}
     recorded = ""
-    with aws.answering() as answer:
-        recorded = _recorded(aws, record.run, names, record.resource, datetime.fromisoformat(state.intended_at))
+    if intended is not None:
+        with aws.answering() as answer:
+            recorded = _recorded(aws, record.run, names, record.resource, intended)
     if recorded:
         return ""
     looked = "CloudTrail does not show that the run did it (it may take 15 minutes)"
-    if not answer.ok:
+    if intended is None:
+        looked = f"when that was, its row does not say ({state.intended_at!r})"
+    elif not answer.ok:
         looked = f"CloudTrail could not be asked ({answer.code or answer.cause})"
     return (
         f"{record.uses} on {record.resource}: {found.detail or 'it could not be read'}, but the run ended before it "

@@ -16,7 +16,7 @@ from gameday.rollback.claim import Claim
 from gameday.rollback.driver import roll_back
 from gameday.rollback.hands import Clock
 from gameday.rollback.listener import Listener
-from gameday.rollback.ours import disagreement, doubtful, whose
+from gameday.rollback.ours import disagreement, doubtful, moment, whose
 from gameday.rollback.scribe import Scribe
 from gameday.sdk import AWS, Closed, Exporter, Rank, RunFinished, Step, StepClosed, Verdict, rebuild_step
 
@@ -170,7 +170,7 @@ def _may_land_for(state: StepState, run: RunRecord, wall: datetime, timing: Timi
     if state.state == "injected":
         return 0.0
     known = (state.intended_at, state.injected_at, run.finished_at or run.heartbeat_at)
-    last = max(datetime.fromisoformat(at) for at in known if at)
+    last = max(moment(at) or wall for at in known if at)
     unseen = 0.0 if run.finished_at else HEARTBEAT
     return max(
         0.0, unseen + replace(timing, settle=state.record.settle).lands_after_death - (wall - last).total_seconds()
