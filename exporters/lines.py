@@ -99,8 +99,7 @@ class PlainLines(Exporter):
 
     @_line.register
     def _(self, event: PreflightChecked) -> str:
-        detail = f": {clean(event.detail)}" if event.detail else ""
-        return f"{'ok' if event.ok else 'NOT OK'}  {clean(event.check)}{detail}"
+        return f"{'ok' if event.ok else 'NOT OK'}  {checked(event)}"
 
     @_line.register
     def _(self, event: RunPrepared) -> str:
@@ -239,3 +238,21 @@ def replay(events: list[Sealed], stream: TextIO, journal: str = "") -> None:
     for sealed in events:
         lines.consume(sealed)
     lines.close()
+
+
+_PASSED = {
+    "halt": "no halt is in force",
+    "faults": "no two faults change the same thing",
+    "credentials": "no credentials are known to end before the run's limits",
+    "holds": "no other run holds or left open what this one changes",
+    "permissions": "no call is known to be refused",
+    "permissions to put back": "no call that puts back is known to be refused",
+}
+"""What a check that passed and shows nothing more has found."""
+
+
+def checked(event: PreflightChecked) -> str:
+    """What a check found, with its name where that is not said by itself."""
+    if event.ok and not event.detail:
+        return _PASSED.get(event.check, clean(event.check))
+    return f"{clean(event.check)}: {clean(event.detail)}" if event.detail else clean(event.check)

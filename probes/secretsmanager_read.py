@@ -38,7 +38,7 @@ class SecretsManagerRead(Probe):
         """GetSecretValue: ok when there was a value, else what Secrets Manager says."""
         with aws.answering() as answer:
             aws.client("secretsmanager").get_secret_value(SecretId=self.secret, VersionStage=self.version_stage)
-        said = answer.observation("the value came, and was dropped" if answer.ok else "")
+        said = answer.observation(f"secret {self.secret} is readable" if answer.ok else "")
         cause = said.cause
         if cause in (Cause.ACCESS_DENIED, Cause.INVALID, Cause.OTHER) and "KMS" in said.detail:
             cause = _SAID_OF_THE_KEY.get(said.code, cause)

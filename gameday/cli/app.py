@@ -58,8 +58,8 @@ def validate(playbooks: tuple[str, ...], var: tuple[str, ...], target: str | Non
 
 
 @gameday.command()
-@click.option("--report", "of", flag_value="report", help="That of the JSON report instead.")
-@click.option("--target", "of", flag_value="target", help="That of a target file instead.")
+@click.option("--report", "of", flag_value="report", help="Print the JSON report's schema instead.")
+@click.option("--target", "of", flag_value="target", help="Print a target file's schema instead.")
 def schema(of: str | None) -> None:
     """Print the JSON Schema of a playbook, for editors."""
     from gameday.cli.catalogue import print_schema

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import click
 
+from exporters.lines import checked
 from exporters.parts import is_key
 from exporters.text import count, short, span
 from gameday.cli.journals import warn_of_open_steps
@@ -87,7 +88,7 @@ def _with_target(playbook: str, var: tuple[str, ...], journal: str | None, targe
 
 def _print_check(event: AnyEvent) -> None:
     if isinstance(event, PreflightChecked):
-        say(f"{'ok ' if event.ok else 'NO '} {event.check}: {event.detail}")
+        say(f"{'ok ' if event.ok else 'NO '} {checked(event)}")
 
 
 def _print_plan(playbook: Playbook, target: Target, journal: Journal) -> None:

@@ -130,8 +130,11 @@ class Database:
 
     def _connect(self, url: URL, create: bool) -> Engine:
         if self._file is None:
-            from gameday.journal.postgres import engine  # psycopg is an extra, and slow to load
-
+            try:
+                from gameday.journal.postgres import engine  # psycopg is an extra, and slow to load
+            except ImportError as error:
+                why = "needs PostgreSQL support: pip install 'kms-gameday[postgres]'"
+                raise JournalError(f"the journal at {self.place} {why}") from error
             return engine(url)
         if create or self._file.exists():
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

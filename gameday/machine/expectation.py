@@ -34,6 +34,8 @@ class Watch:
     expect: Expect
     since: float
     limit: float
+    phase: str = "phase began"
+    """What ``since`` was, in words that follow "the"."""
     standing: Standing = Standing.PENDING
     met_at: float = 0.0
     met_cause: str = ""
@@ -83,7 +85,7 @@ class Watch:
         if self.definite == 0:
             why = f"{self._wanted()}, but nothing definite was seen in {now - self.since:.0f} s"
             return replace(self, standing=Standing.BROKEN, why=why, inconclusive=True)
-        why = f"{self._wanted()} within {self.expect.within:g} s, but last saw {self.why}"
+        why = f"still {self.why}, {self.expect.within:g} s after the {self.phase}; {self._wanted()}"
         return replace(self, standing=Standing.BROKEN, why=why)
 
     def _wanted(self) -> str:

@@ -188,7 +188,7 @@ def _on_undone(rollback: Rollback, event: Undone, out: list[Command]) -> Rollbac
             )
         )
     )
-    last = "undone, not read back yet" if event.ok else f"the undo was answered: {event.detail}"
+    last = "undone, not read back yet" if event.ok else _unsure(step, event)
     undone_at = step.asked if event.ok else step.undone_at
     loose = step.loose_until if event.certain else max(step.loose_until, event.now + rollback.timing.settle)
     step = replace(
@@ -197,6 +197,14 @@ def _on_undone(rollback: Rollback, event: Undone, out: list[Command]) -> Rollbac
     # Read back even after a refusal: the resource may be gone, or someone else may have mended it.
     out.append(ReadBackStep(event.step, event.attempt, step.before))
     return _swap(rollback, step)
+
+
+def _unsure(step: Undoing, event: Undone) -> str:
+    """Why an undo is not known to have worked."""
+    if event.certain:
+        return f"the undo failed: {event.detail}"
+    off = step.spec.resource.split(":")[2:3] == ["kms"]
+    return f"{event.detail}; {'the key may still be off' if off else f'{step.spec.resource} may still be changed'}"
 
 
 def _on_overtaken(rollback: Rollback, event: Overtaken, out: list[Command]) -> Rollback:

@@ -28,6 +28,9 @@ SLOWEST = 30.0
 """Seconds between two looks for evidence where AWS throttles."""
 
 
+_BEGAN = {Phase.BASELINE: "baseline began", Phase.FAULT: "fault began", Phase.RECOVERY: "rollback began"}
+
+
 def enter(turn: Turn, phase: Phase, stage: Stage, since: float | None = None) -> None:
     """Enter a phase: its expectations begin, and whoever still looks for the phase before is left behind.
 
@@ -36,7 +39,7 @@ def enter(turn: Turn, phase: Phase, stage: Stage, since: float | None = None) ->
     run = turn.run
     start = turn.now if since is None else since
     watches = {
-        p.name: Watch(p.expect[phase], start, turn.now + _patience(p, phase))
+        p.name: Watch(p.expect[phase], start, turn.now + _patience(p, phase), _BEGAN.get(phase, "phase began"))
         for p in run.spec.probes
         if phase in p.expect and not p.guard
     }

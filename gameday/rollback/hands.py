@@ -24,7 +24,7 @@ from gameday.machine.inputs import (
     Undone,
 )
 from gameday.rollback.claim import Lost
-from gameday.sdk import AWS, Step, Unknown
+from gameday.sdk import AWS, Cause, Step, Unknown
 
 Post = Callable[[Input], None]
 Clock = Callable[[], float]
@@ -131,8 +131,8 @@ class StepHands:
         try:
             self._steps[command.step].undo(aws, command.before)
         except Exception as error:  # noqa: BLE001 - whatever it is, the machine tries again until its deadline
-            detail, request = explain(error), request_id_of(error)
-            now, sure = self._clock(), certain(error)
+            request, now, sure = request_id_of(error), self._clock(), certain(error)
+            detail = explain(error) if sure else unanswered(self._steps[command.step], error)
             return Undone(now, command.step, command.attempt, False, detail, request, certain=sure)
         return Undone(self._clock(), command.step, command.attempt, True, "", aws.last_request_id())
 
@@ -155,6 +155,16 @@ def rehearse(id_: str, step: Step, aws: AWS) -> tuple[str, bool]:
     except Exception as error:  # noqa: BLE001 - whatever the rehearsal of an undo meets is a reason not to begin
         return f"the undo of {id_} on {step.resource} was rehearsed and refused: {explain(error)}", certain(error)
     return "", True
+
+
+def unanswered(step: Step, error: Exception) -> str:
+    """What is known of an undo that may have been carried out or not, in one sentence."""
+    said = understand(error)
+    if said is None or said.code or said.cause is not Cause.UNREACHABLE:
+        return explain(error)
+    calls = " or ".join(action.partition(":")[2] for action in step.calls.undo) or "the undo"
+    why = "timed out" if "timeout" in said.detail.lower() or "timed out" in said.detail.lower() else said.detail
+    return f"no answer to {calls} ({why})"
 
 
 def explain(error: Exception) -> str:

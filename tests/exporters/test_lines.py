@@ -8,13 +8,14 @@ import json
 import pytest
 
 from exporters.json_lines import JsonLines
-from exporters.lines import PlainLines, replay
+from exporters.lines import PlainLines, checked, replay
 from gameday.sdk import (
     SEALED,
     Cause,
     Closed,
     Observation,
     Phase,
+    PreflightChecked,
     RunPrepared,
     Staged,
     StepFacts,
@@ -177,3 +178,10 @@ def test_of_a_fault_with_several_steps_the_step_is_named() -> None:
     assert "undo volume/vol-1 (ec2.encrypt_root_volume: detach), attempt 1: answered\n" in whole
     assert "changed key/12ab34cd… (kms.disable_key)\n" in whole
     assert "restored  volume/vol-1  ec2.encrypt_root_volume: attach" in lines
+
+
+def test_a_check_that_passed_says_what_it_found() -> None:
+    assert checked(PreflightChecked(check="halt", ok=True)) == "no halt is in force"
+    assert checked(PreflightChecked(check="state kms/key", ok=True)) == "state kms/key"
+    assert checked(PreflightChecked(check="target", ok=True, detail="ann")) == "target: ann"
+    assert checked(PreflightChecked(check="halt", ok=False, detail="an incident")) == "halt: an incident"

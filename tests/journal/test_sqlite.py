@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,10 @@ def test_a_path_is_a_path_and_never_text_of_a_url(tmp_path: Path, name: str, mon
     SqlJournal(default_place()).open_run("dddd4444", "killswitch", Owner.this())
     assert (tmp_path / name / "state" / "gameday" / "journal.db").exists()
     assert sorted(one.name for one in tmp_path.iterdir()) == [name], "nothing was made under another name"
+
+
+def test_without_the_extra_for_postgresql_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gameday.journal.postgres", None)
+    said = r"the journal at postgresql://\S+ needs PostgreSQL support: pip install 'kms-gameday\[postgres\]'"
+    with pytest.raises(JournalError, match=said):
+        SqlJournal("postgresql://ann@db/gameday")

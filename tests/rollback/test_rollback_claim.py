@@ -10,6 +10,7 @@ from threading import Event
 from typing import cast
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from gameday.faults.kms_disable_key import DisableKey
 from gameday.journal import Abandon, Owner, StepRecord
@@ -20,7 +21,7 @@ from gameday.machine.spec import Timing
 from gameday.rollback.claim import ANSWERS_WITHIN, Claim
 from gameday.rollback.driver import roll_back
 from gameday.rollback.recovery import abandon, spec_of
-from gameday.sdk import AWS, AnyEvent, Closed, ReadBack, Restored, Step, StillOurs
+from gameday.sdk import AWS, AnyEvent, Calls, Closed, ReadBack, Restored, Step, StillOurs
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 RUN = "aaaa1111"
@@ -55,6 +56,7 @@ class Key:
 
     on_undo: Callable[[int], None]
     back_after: int = 1
+    calls: Calls = DisableKey.calls
     undone: list[float] = field(default_factory=list)
 
     def undo(self, _aws: AWS, _before: object) -> None:
@@ -145,3 +147,11 @@ def test_a_dead_run_that_is_abandoned_has_the_verdict_of_a_living_one(journal: S
     abandon(journal, RUN, Abandon(by="ann", reason="an incident", at="2026-01-01T00:00:00+00:00"), lambda: None)
     assert (journal.run(RUN).verdict, journal.run(RUN).exit_code) == ("abandoned", 4)
     assert journal.holds() == []
+
+
+def test_an_undo_without_an_answer_is_named_and_so_is_what_it_may_have_left() -> None:
+    def times_out(_attempt: int) -> None:
+        raise ReadTimeoutError(endpoint_url="https://kms.us-east-1.amazonaws.com/")
+
+    state, _ = finish(Key(times_out, back_after=99), None, within=0.3)
+    assert "no answer to EnableKey (timed out); the key may still be off" in state.sentences()[0]
