@@ -28,7 +28,7 @@ from gameday.urls import is_web_address
 
 KIND = "target file"
 _ACCOUNT = r"^\d{12}$"
-_REGION = r"^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$"
+_REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$"
 _SHORTEST, _LONGEST = timedelta(minutes=15), timedelta(hours=12)
 
 

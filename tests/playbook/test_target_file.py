@@ -11,6 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from gameday.errors import PlaybookInvalid
+from gameday.partitions import partitions
 from gameday.playbook import TargetFile, find, load, load_target, target_schema
 
 ROOT = Path(__file__).parents[2]
@@ -125,3 +126,11 @@ def test_a_targets_dead_mans_switch_is_offered_to_every_playbook_with_faults(tmp
     asked = load(asks, target=target).dead_man_switch
     assert asked is not None and asked.asked
     assert (asked.role, asked.group, asked.margin) == ("role/switch", "ours", timedelta(minutes=7))
+
+
+def test_every_region_of_every_partition_can_be_a_target(tmp_path: Path) -> None:
+    regions = [region for one in partitions() for region in one.regions if not region.endswith("-global")]
+    assert "eusc-de-east-1" in regions
+    for region in regions:
+        told = f"target: t\naccount: 111122223333\nregion: {region}\n"
+        assert load_target(written(tmp_path, told)).region == region
