@@ -231,7 +231,11 @@ class _Reading:
             skipped={"unreadable record": self._unreadable} if self._unreadable else {},
             throttled=self._throttled,
             partial="; ".join(self._partial),
-            notes=tuple(filter(None, (f"Event history: {self._records:,} records in {self._pages} pages.", note))),
+            notes=tuple(
+                filter(
+                    None, (f"Event history: {_count(self._records, 'record')} in {_count(self._pages, 'page')}.", note)
+                )
+            ),
         )
 
     def _pause(self, seconds: float) -> None:
@@ -247,6 +251,10 @@ def newest(
     reading = _Reading(session, pace, time.monotonic() + seconds, Watch())
     records = list(reading.pages(attribute, value, window))
     return records, reading.coverage("").partial
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _at(moment: datetime) -> str:

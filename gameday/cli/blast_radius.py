@@ -83,6 +83,7 @@ def print_blast_radius(**options: object) -> None:
     with ExitStack() as open_:
         session = _session(asked, open_)
         key = _key(asked, session).also_in(asked.only_regions)
+        _check_regions(asked, key)
         question = Question(key, window, asked.only_accounts, asked.only_regions)
         engine = _engine(asked, session, key)
         with _watching() as watch:
@@ -112,6 +113,15 @@ def _check(asked: Asked) -> None:
     for account in asked.only_accounts:
         if not re.fullmatch(r"\d{12}", account):
             raise click.UsageError(f"--only-account {account!r} is no account's id: 12 digits")
+
+
+def _check_regions(asked: Asked, key: KeyName) -> None:
+    """A key is used in its own Region alone: elsewhere nothing would be found, and that would look like an answer."""
+    if asked.only_regions and key.regions and not set(asked.only_regions) & set(key.regions):
+        raise click.UsageError(
+            f"--only-region {', '.join(asked.only_regions)}: {key} is used in {key.region} alone, whose records would "
+            "not be read"
+        )
 
 
 def read_time(text: str, now: datetime, option: str) -> datetime:

@@ -46,7 +46,8 @@ def as_table(answer: Answer, limit: int, sort: str = "uses", now: datetime | Non
         yield f"GAMEDAY  {count(totals.own, 'more call')} by gameday itself\n"
     if answer.management:
         names = sorted({name for row in answer.management for name in row.actions})
-        told = f"{count(totals.management, 'call')} that work without the key: {', '.join(names[:8])}"
+        work = f"{count(totals.management, 'call')} that work{'s' if totals.management == 1 else ''}"
+        told = f"{work} without the key: {', '.join(names[:8])}"
         yield from _labelled("BESIDES", told)
     yield "\nCOVERAGE\n"
     for sentence in coverage_sentences(answer):

@@ -200,3 +200,25 @@ def test_a_role_that_may_not_be_assumed_is_said_with_its_account(process: LabPro
     here = [arn(REGION), "--target", f"lab={process.url}", "--region", REGION, "--role", ROLE]
     told = ask(*here, code=4)
     assert f"{OTHER}/{REGION}" in told["coverage"]["partial"]
+
+
+def test_a_key_is_not_sought_where_it_is_not(tmp_path: Path) -> None:
+    """Another Region's records say nothing of it, and nothing found there would read as an answer."""
+    only = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    put(tmp_path, made())
+    command = [
+        GAMEDAY,
+        "blast-radius",
+        only,
+        "--source",
+        str(tmp_path),
+        "--since",
+        "2026-11-01",
+        "--until",
+        "2026-11-30",
+    ]
+    elsewhere = subprocess.run([*command, "--only-region", ELSEWHERE], capture_output=True, text=True, timeout=60)
+    assert (elsewhere.returncode, elsewhere.stdout) == (2, "")
+    assert f"is used in {REGION} alone" in " ".join(elsewhere.stderr.split())
+    both = [*command, "--only-region", ELSEWHERE, "--only-region", REGION]
+    assert subprocess.run(both, capture_output=True, timeout=60).returncode == 0
