@@ -259,6 +259,14 @@ class MotoWorld(MotoKeys, MotoStores):
         keys = user.access_keys if user is not None else []
         return next((str(k.secret_access_key) for k in keys if k.access_key_id == access_key), None)
 
+    def is_elsewhere(self, region: str, access_key: str) -> bool:
+        """Whether an access key is good in another partition than the Region's, and so not in it."""
+        here, session = partition(region), self.sessions.get(access_key)
+        if session is not None:
+            return session.caller.partition != here
+        others = [iam for name, iam in self._get_backend("iam")[ACCOUNT].items() if name != here]
+        return any(iam.get_user_from_access_key_id(access_key) is not None for iam in others)
+
     def identity_policies(self, caller: Caller) -> list[str]:
         """The documents of all policies that a user, his groups, or a role has."""
         iam = self._iam_of(caller)

@@ -31,7 +31,13 @@ _UNKNOWN = "The security token included in the request is invalid."
 
 
 def secret_of(call: Call, moto: MotoWorld) -> str | None:
-    """The secret that the caller signs with; None for an access key that nobody made here."""
+    """The secret that the caller signs with; None for an access key that nobody made here.
+
+    Raises:
+        AwsError: the access key is another partition's, and good there only.
+    """
+    if call.access_key not in KNOWN and moto.is_elsewhere(call.region, call.access_key):
+        raise _unknown(call)
     return KNOWN.get(call.access_key) or moto.secret_of(call.region, call.access_key)
 
 

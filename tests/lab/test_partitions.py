@@ -169,6 +169,14 @@ def test_partitions_do_not_see_each_other(lab, place, regional):
     assert regional("us-east-1", "iam").list_users()["Users"] == []
 
 
+def test_an_access_key_is_good_in_its_own_partition_only(place, regional):
+    place.client("iam").create_user(UserName="there")
+    told = place.client("iam").create_access_key(UserName="there")["AccessKey"]
+    keys = (told["AccessKeyId"], told["SecretAccessKey"])
+    assert place.client("sts", *keys).get_caller_identity()["Arn"] == f"arn:{place.partition}:iam::{ACCOUNT}:user/there"
+    assert refused(regional("us-east-1", "sts", *keys).get_caller_identity)[0] == "InvalidClientTokenId"
+
+
 @pytest.mark.parametrize(("region", "told"), list(ABROAD.items()))
 def test_the_table_is_botocores(region, told):
     assert (partition(region), dns_suffix(region)) == told
