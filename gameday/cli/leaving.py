@@ -158,8 +158,10 @@ def _lacking(error: Exception) -> str:
 
 def _checked(code: int) -> int:
     """The command's own code, or 9."""
-    if code == ExitCode.INCOMPLETE or _about.known or _about.journal is None:
+    if code == ExitCode.INCOMPLETE or _about.known:
         return code
+    if _about.journal is None:  # it would not open; to a rollback that is no "nothing was touched"
+        return ExitCode.INCOMPLETE if _about.runs and not _about.own and code != ExitCode.INVALID else code
     if not _about.runs and code != ExitCode.BUG:
         return code
     try:

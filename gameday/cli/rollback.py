@@ -31,8 +31,8 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
     if ours and all_:
         raise click.UsageError("--ours is for one RUN: you must know of each that its changes are its own")
     seconds = seconds_option(within, "--within")
-    journal = open_journal(place)
     about([run or ""], rollback_command(run or "--all", place))
+    journal = open_journal(place)
     receipts = merge(journal)
     for said in receipts:
         say(said, err=True)

@@ -115,3 +115,17 @@ def test_a_moment_that_nobody_can_read_keeps_no_step_from_being_undone() -> None
         run=RUN, playbook="p", started_at=at, heartbeat_at="y", finished_at="z", owner=Owner.this(), silence=9, age=9
     )
     assert 0 < recovery._may_land_for(state, run, datetime(2026, 1, 1, tzinfo=UTC), Timing()) < 120
+
+
+def test_a_rollback_whose_journal_does_not_open_does_not_say_that_nothing_was_touched(tmp_path: Path) -> None:
+    file = tmp_path / "j.db"
+    for garbage in (b"", b"no database" * 999):
+        file.unlink(missing_ok=True)
+        if garbage:
+            file.write_bytes(garbage)
+            file.chmod(0o600)
+        for words in ((RUN,), ("--all",)):
+            told = gameday(tmp_path, "rollback", *words, "--journal", str(file), exit_code=9)
+            assert "journal" in told.stderr
+            assert "Traceback" not in told.stderr
+    gameday(tmp_path, "rollback", exit_code=2)
