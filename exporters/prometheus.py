@@ -158,15 +158,15 @@ class Metrics(Exporter):
 
     def take_place(self, run: str, place: Place) -> None:
         """A run is at work there; what was counted of it under another place before is counted under this one."""
-        view = self._views.get(run)
-        if view is not None and self._place_of(run) != place:
+        view, moves = self._views.get(run), self._place_of(run) != place
+        if view is not None and moves:
             before = self._owned(view)
             if self._source == "run":  # a journal's other runs may have been counted there too
                 self._families.forget(before)
             for phase in Phase if self._source != "run" else ():
                 self._families.gauge("run_phase").labels(*before, phase.value).set(0)
         self._places[run] = place
-        if view is not None:
+        if view is not None and moves:  # a run that stays keeps what was counted: to begin again would take some back
             self._begin(view, self._owned(view))
             if view.radius:
                 prometheus_radius.predicted(self._families, self._owned(view), view)

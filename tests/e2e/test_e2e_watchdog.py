@@ -178,7 +178,10 @@ def what_a_human_abandons_the_watchdog_leaves_alone(scene: Scene) -> None:
     assert done.returncode == 0, done
     until(lambda: not Path(f"/proc/{run.watchdog}").exists(), "the watchdog leaves")
     assert world.key_state == "Disabled"
-    scene.aws.kms.enable_key(KeyId=world.key)  # for the last look of every story
+    assert scene.status() == 4, "it is named until somebody has put it back"
+    scene.aws.kms.enable_key(KeyId=world.key)
+    looked = scene.command("status", "--check", "--look")
+    assert looked.returncode == 0, looked
 
 
 CRASH = """

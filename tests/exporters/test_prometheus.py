@@ -268,6 +268,20 @@ def test_a_run_that_ends_before_it_says_its_name_has_a_playbook_all_the_same() -
         assert all(sample.labels["playbook"] == "killswitch" for sample in samples(metrics))
 
 
+def test_a_run_that_is_met_before_each_of_its_events_keeps_what_was_counted() -> None:
+    """As whoever follows a journal meets it."""
+    once, followed = Metrics(source="watch"), Metrics(source="watch")
+    run = surprised()
+    once.meet(run[0].run, "killswitch", Place(**LAB))
+    for sealed in run:
+        once.consume(sealed)
+        followed.meet(sealed.run, "killswitch", Place(**LAB))
+        followed.consume(sealed)
+    assert value(followed, "radius_observed", fate="unexpected") == 1
+    assert value(followed, "radius_refused_calls") is not None
+    assert samples(followed) == samples(once)
+
+
 def test_a_passing_run() -> None:
     metrics = of(passed())
     assert value(metrics, "probe_success", probe="read-clock", phase="fault") == 0
