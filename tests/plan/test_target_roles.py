@@ -149,6 +149,8 @@ def test_the_undo_is_tried_as_the_runner_when_the_rollback_role_fails(scene: Sce
 def test_an_external_id_session_tags_and_duration_reach_sts(scene: Scene) -> None:
     trust = json.loads(json.dumps(TRUST))
     trust["Statement"][0]["Condition"] = {"StringEquals": {"sts:ExternalId": "8d41"}}
+    tags = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:TagSession"}
+    trust["Statement"].append(tags)  # the trust policy must allow it too (IAM User Guide, "session tags")
     runner = scene.account.made(scene.policies["run"], trust)
     role = {"assume": f"role/{runner}", "external_id": "8d41", "session": "30m"}
     plan = scene.account.gameday(
