@@ -96,13 +96,16 @@ def run_playbook(
 def _folders(place: str) -> list[Path]:
     """Where the undo is written down: the journal's folder where it is a file, and the receipts'."""
     receipts = receipts_folder()
-    folders = [receipts] if is_url(place) else [Path(place).expanduser().absolute().parent, receipts]
-    for folder in folders:
+    folders = {receipts: "what is still to be undone is also kept there"}
+    if not is_url(place):
+        file = Path(place).expanduser().absolute()
+        folders = {file.parent: f"the journal {file} is to be in it; name another with --journal", **folders}
+    for folder, why in folders.items():
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise JournalError(f"the folder {folder} cannot be made: {error.strerror}") from error
-    return folders
+            raise JournalError(f"the folder {folder} cannot be made: {error.strerror}: {why}") from error
+    return list(folders)
 
 
 def _log_from_a_thread() -> QueueListener:

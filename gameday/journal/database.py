@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from gameday.errors import JournalError
 from gameday.journal.place import not_ours_alone, replaceable
@@ -142,7 +143,8 @@ class Database:
             self._file.touch(mode=0o600)
             made = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         else:
-            made = create_engine("sqlite://")
+            one_for_all = {"check_same_thread": False}  # each thread would have an empty database of its own
+            made = create_engine("sqlite://", poolclass=StaticPool, connect_args=one_for_all)
         event.listen(made, "connect", _durable)
         event.listen(made, "begin", _immediate)
         return made

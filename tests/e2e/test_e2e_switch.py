@@ -164,9 +164,11 @@ def test_a_dead_run_that_is_abandoned_leaves_no_switch_behind(switched: Scene) -
     assert schedules(switched, run) == []
     switched.lab.advance(LONG_AFTER)
     assert world.key_state == "Disabled"
-    assert switched.status() == 0
+    assert switched.status() == 4, "it is named until somebody has put it back"
     assert "Abandoned by" in switched.command("show", run.id).stdout
     switched.aws.kms.enable_key(KeyId=world.key)
+    looked = switched.command("status", "--check", "--look")
+    assert looked.returncode == 0, looked
 
 
 def test_while_the_key_cannot_be_put_back_it_stays_armed(switched: Scene) -> None:
