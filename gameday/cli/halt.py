@@ -14,6 +14,7 @@ from gameday.journal import Journal, RunRecord, StepState
 from gameday.journal.left import left_on_purpose
 from gameday.journal.sql import SqlJournal, default_place
 from gameday.rollback.recovery import abandon
+from gameday.rollback.reserve import one_arena
 from gameday.sdk import AbandonmentEnded
 
 LOOK_EVERY = 0.2
@@ -51,6 +52,7 @@ def abandon_run(place: str | None, run: str, reason: str, within: str) -> None:
     """Have a run leave everything as it is; raises Refused when there is nothing to leave."""
     journal, seconds = open_journal(place), seconds_option(within, "--within")
     about([run], rollback_command(run, place))
+    one_arena()
     record = journal.run(run)
     open_ = journal.steps(record.run, only_open=True)
     if not open_ and not record.alive():

@@ -14,8 +14,9 @@ from gameday.cli.options import seconds_option
 from gameday.cli.say import say
 from gameday.errors import ExitCode, JournalError
 from gameday.journal import DueRecord, Journal, Owner, RunRecord
+from gameday.journal.audit import died_unaccounted
 from gameday.journal.due import DueTimes
-from gameday.journal.left import Left, left_on_purpose
+from gameday.journal.left import LATEST, Left, left_on_purpose
 from gameday.rollback.receipts import IGNORED, merge
 from gameday.sdk import WatchdogArmed
 
@@ -50,7 +51,8 @@ def _tell_status(place: str | None, *, look: bool) -> int:
     open_ = journal.steps(only_open=True)
     if halt := journal.halted():
         say(f"game days are {halt}")
-    for run in (run for run in journal.runs(1000) if run.finished_at is None):
+    runs = journal.runs(LATEST)
+    for run in (run for run in runs if run.finished_at is None):
         state = "running" if run.alive() else "DIED"
         say(f"run {run.run}  {run.playbook}  {state}  since {run.started_at[:19]}Z  {run.owner}")
     for hold in journal.holds():
@@ -58,11 +60,15 @@ def _tell_status(place: str | None, *, look: bool) -> int:
     for step in open_:
         say(f"OPEN  {step.record.uses} on {step.record.resource}: {step.state} at {step.intended_at[:19]}Z")
     _tell_how_to_mend(journal, list(dict.fromkeys(step.record.run for step in open_)), place)
+    unaccounted = died_unaccounted(journal, runs)
+    for name, strange in unaccounted.items():
+        say(f"OPEN  by the events of run {name}: {'; '.join(strange)}")
+        say(f"      see: {rollback_command(name, place)}")
     for said in journal.unreadable.values():
         say(f"UNREADABLE  {said}")
-    doubtful = not_taken or bool(journal.unreadable)
+    doubtful = not_taken or bool(journal.unreadable or unaccounted)
     left = _tell_left(journal, look=look)
-    if not open_:
+    if not (open_ or unaccounted):
         nothing = "no undo step" if left else "nothing"
         read = f"of what could be read, {nothing}" if doubtful else nothing
         say(f"{read} is open (journal {journal.place})")

@@ -11,16 +11,19 @@ import click
 
 from exporters.lines import PlainLines
 from exporters.text import count
-from gameday.cli.journals import open_journal, rollback_command, seal_at
+from gameday.cli.journals import open_journal, rollback_command, seal_at, somebody
 from gameday.cli.leaving import about
 from gameday.cli.options import seconds_option
 from gameday.cli.say import say
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
 from gameday.journal import Journal, release_holds
-from gameday.journal.audit import unaccounted
+from gameday.journal.audit import died_unaccounted, unaccounted
+from gameday.journal.left import LATEST
 from gameday.rollback.ours import readdressed
 from gameday.rollback.receipts import IGNORED, merge
 from gameday.rollback.recovery import abandon_vanished, lands_for, recover
+from gameday.rollback.reserve import one_arena
+from gameday.sdk import Closed, StepClosed
 from gameday.target import reopen, vanished
 
 
@@ -32,11 +35,12 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
         raise click.UsageError("--ours is for one RUN: you must know of each that its changes are its own")
     seconds = seconds_option(within, "--within")
     about([run or ""], rollback_command(run or "--all", place))
+    one_arena()
     journal = open_journal(place)
     receipts = merge(journal)
     for said in receipts:
         say(said, err=True)
-    runs = [journal.run(run).run] if run else list(dict.fromkeys(s.record.run for s in journal.steps(only_open=True)))
+    runs = [journal.run(run).run] if run else _all(journal)
     unread = [said for said in receipts if said.startswith(IGNORED)] + [*journal.unreadable.values()]
     if not runs:
         say("of what could be read, nothing is open" if unread else "nothing is open")
@@ -57,6 +61,12 @@ def roll_back_runs(run: str | None, *, all_: bool, within: str, ours: bool, plac
             f"ROLLBACK INCOMPLETE: {rows} could not be read, and what they stand for may still be changed; "
             "see gameday status"
         )
+
+
+def _all(journal: Journal) -> list[str]:
+    """The runs that have something open, by their rows or by their events."""
+    open_ = [state.record.run for state in journal.steps(only_open=True)]
+    return list(dict.fromkeys([*open_, *died_unaccounted(journal, journal.runs(LATEST))]))
 
 
 def _try(journal: Journal, run: str, within: float, *, only: bool, ours: bool, place: str | None) -> bool:
@@ -90,12 +100,16 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
         return True
     open_, events, seal = journal.steps(run, only_open=True), journal.events(run), seal_at(place)
     if not open_:
-        if not ours and (strange := unaccounted(events, journal.steps(run))):
+        strange = unaccounted(events, journal.steps(run))
+        if strange and not ours:
             raise JournalError(
-                f"nothing is open in its rows, but its events tell otherwise: {'; '.join(strange)}. Somebody may have "
-                f"written to the journal: look at what the run changed (gameday show {run}); if it is as it should be, "
-                f"say so with: {rollback_command(run, place)} --ours"
+                f"nothing is open in its rows, but its events tell otherwise: {'; '.join(strange.values())}. Somebody "
+                f"may have written to the journal: look at what the run changed (gameday show {run}); if it is as it "
+                f"should be, say so with: {rollback_command(run, place)} --ours"
             )
+        for step in strange:  # written down, else every status would ask again
+            why = f"{somebody()} vouched for it with --ours"
+            journal.append(run, StepClosed(step=step, at=0.0, closed=Closed.ABANDONED, detail=why))
         if not lands_for(record):  # else a new run takes them from the dead, in its time
             release_holds(journal, run)
         say(f"run {run}: nothing is open")

@@ -1,4 +1,4 @@
-"""Whether a run's rows and its chain of events tell the same; pure.
+"""Whether a run's rows and its chain of events tell the same.
 
 The chain alone cannot say that its end is missing, and the rows (verdict, exit code, steps) are in no chain: each is
 held against the other. Somebody who rewrites both alike is found by the last hash that a report keeps (``--head``).
@@ -6,7 +6,9 @@ held against the other. Somebody who rewrites both alike is found by the last ha
 
 from __future__ import annotations
 
-from gameday.journal.records import RunRecord, StepState
+from collections.abc import Iterable
+
+from gameday.journal.records import Journal, RunRecord, StepState
 from gameday.sdk import (
     Closed,
     Note,
@@ -33,17 +35,27 @@ def disagreements(run: RunRecord, events: list[Sealed], steps: list[StepState]) 
     return [*_row(run, events), *_steps(run, events, steps)]
 
 
-def unaccounted(events: list[Sealed], steps: list[StepState]) -> list[str]:
-    """What a run's events say that it changed, and never closed, while no row is open for it; a sentence each."""
+def unaccounted(events: list[Sealed], steps: list[StepState]) -> dict[str, str]:
+    """What a run's events say that it changed, and never closed, while no row is open for it: by step, a sentence."""
     finished = last_word(events)
     if finished is not None and finished.exit_code != INCOMPLETE:
-        return []
+        return {}
     rows = {state.record.id: state for state in steps}
     intended = {one.event.step for one in events if isinstance(one.event, StepIntended | StepInjected)}
     changed = [step for step in sorted(intended) if closed_in(events, step) is None]
-    gone = [f"step {step} was intended, and its row is gone" for step in changed if step not in rows]
-    told = {step: _closing(rows[step], events) for step in changed if step in rows and rows[step].state == "closed"}
-    return gone + [f"step {step} {why}" for step, why in told.items() if why]
+    told = {step: f"step {step} was intended, and its row is gone" for step in changed if step not in rows}
+    for step in changed:
+        if step in rows and rows[step].state == "closed" and (why := _closing(rows[step], events)):
+            told[step] = f"step {step} {why}"
+    return told
+
+
+def died_unaccounted(journal: Journal, runs: Iterable[RunRecord]) -> dict[str, list[str]]:
+    """The same of each of these runs that has neither ended nor is alive, by run; costs the reading of its events."""
+    died = [run.run for run in runs if run.finished_at is None and not run.alive()]
+    rows = {run: journal.steps(run) for run in died}  # before the events: a watchdog at work writes them after the rows
+    told = {run: [*unaccounted(journal.events(run), steps).values()] for run, steps in rows.items()}
+    return {run: why for run, why in told.items() if why}
 
 
 def closed_in(events: list[Sealed], step: str) -> StepClosed | None:

@@ -389,4 +389,7 @@ def _hold_record(row: Row[tuple[object, ...]]) -> HoldRecord:
 
 def _step_state(row: Row[tuple[object, ...]]) -> StepState:
     values = dict(row._mapping)
-    return StepState.model_validate({**values, "record": StepRecord.model_validate_json(cast(str, values["body"]))})
+    record = StepRecord.model_validate_json(cast(str, values["body"]))
+    if (record.run, record.id) != (values["run"], values["step"]):  # else it would be taken for another run's
+        raise ValueError(f"its body is of step {record.id!r} of run {record.run!r}")
+    return StepState.model_validate({**values, "record": record})

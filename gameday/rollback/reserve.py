@@ -38,9 +38,7 @@ def reserve(*folders: Path) -> None:
     forked.
     """
     release()
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY:
-        _one_arena()
+    one_arena()
     try:
         mmap.mmap(-1, NEEDED, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ).close()
         _held.append(mmap.mmap(-1, HELD, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ))
@@ -58,6 +56,19 @@ def release() -> None:
         _held.pop().close()
 
 
+def one_arena() -> None:
+    """Keep a small limit of memory for stacks: else glibc maps 64 MiB of it for each of the first threads.
+
+    Call it before any thread is started; it does nothing where there is no limit.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    import ctypes  # only where there is a limit
+
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
 def lift_limits() -> None:
     """Raise this process's own limits as far as it may: a watchdog outlives what ends its runner."""
     for which in (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE):
@@ -68,14 +79,6 @@ def lift_limits() -> None:
                 break
     with suppress(OSError):  # likewise; the kernel, short of memory, is to end somebody else
         Path("/proc/self/oom_score_adj").write_text("-900")
-
-
-def _one_arena() -> None:
-    """Else glibc maps 64 MiB for each of the first threads, all that a small limit allows, and leaves no stacks."""
-    import ctypes  # only where there is a limit
-
-    with suppress(OSError, AttributeError):  # another libc
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _descriptors() -> None:

@@ -13,7 +13,9 @@ from gameday.errors import Refused
 from gameday.lab import LabProcess
 from gameday.lab import start as start_lab
 from gameday.rollback import reserve
+from gameday.sdk import TargetFacts
 from tests.processes import GAMEDAY, environment
+from tests.rollback.test_rows_against_events import RUN, died
 
 pytestmark = pytest.mark.timeout(90)
 PLAYBOOK = """
@@ -72,6 +74,28 @@ def test_a_run_is_refused_or_its_key_is_back(lab: LabProcess, tmp_path: Path, li
     )
     states = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] for key in kms.list_keys()["Keys"]]
     assert set(states) <= {"Enabled"}
+
+
+@pytest.mark.parametrize("limit", [200_000, 250_000])  # of 250,000, glibc's second arena leaves too little for stacks
+def test_a_rollback_puts_the_key_back_in_little_memory(lab: LabProcess, tmp_path: Path, limit: int) -> None:
+    kms = boto3.client(
+        "kms", endpoint_url=lab.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.disable_key(KeyId=key)
+    account, region = key.split(":")[4], key.split(":")[3]
+    died(tmp_path / "j.db", TargetFacts(kind="lab", account=account, region=region, endpoint=lab.url), key)
+    done = subprocess.run(
+        ["bash", "-c", f'ulimit -v {limit}; exec "$0" rollback {RUN} --journal j.db --within 5s', GAMEDAY],
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
 
 
 def test_no_threads_and_a_full_disk_are_reasons_not_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,16 +24,16 @@ GONE = TargetFacts(
 )
 
 
-def died(file: Path, target: TargetFacts) -> SqlJournal:
+def died(file: Path, target: TargetFacts, key: str = KEY) -> SqlJournal:
     """A journal in which a run of another boot has died with its key off, events and all."""
     journal = SqlJournal(str(file))
     owner = Owner.this().model_copy(update={"boot": "another boot"})
     journal.open_run(RUN, "killswitch", owner)
     journal.set_target(RUN, target)
-    journal.take_hold(RUN, owner, KEY)
-    journal.intend(step(RUN))
+    journal.take_hold(RUN, owner, key)
+    journal.intend(step(RUN).model_copy(update={"resource": key, "params": {"key": key}}))
     journal.injected(RUN, step().id, certain=True)
-    facts = StepFacts(id=step().id, uses=step().uses, step=step().step, resource=KEY)
+    facts = StepFacts(id=step().id, uses=step().uses, step=step().step, resource=key)
     journal.append(RUN, RunPrepared(target=target, probes=(), steps=(facts,), limits={}))
     journal.append(RUN, StepIntended(step=step().id, at=0.0))
     return journal
@@ -129,3 +129,27 @@ def test_a_rollback_whose_journal_does_not_open_does_not_say_that_nothing_was_to
             assert "journal" in told.stderr
             assert "Traceback" not in told.stderr
     gameday(tmp_path, "rollback", exit_code=2)
+
+
+def test_a_run_that_died_is_asked_of_its_events_too_by_whoever_asks_for_all(tmp_path: Path) -> None:
+    file = tmp_path / "j.db"
+    died(file, REAL)
+    forge(file, "DELETE FROM gameday_steps")
+    where = ("--journal", str(file))
+    for words in (("status", "--check"), ("rollback", "--all")):
+        told = gameday(tmp_path, *words, *where, exit_code=9)
+        assert f"step {step().id} was intended, and its row is gone" in told.stdout + told.stderr
+    gameday(tmp_path, "rollback", RUN, "--ours", *where)
+    for words in (("status", "--check"), ("rollback", "--all"), ("rollback", RUN)):
+        assert "nothing" in gameday(tmp_path, *words, *where).stdout
+    assert "its row is gone" in gameday(tmp_path, "verify", RUN, *where, exit_code=1).stdout
+
+
+@pytest.mark.parametrize("said", [{"run": "bbbb2222"}, {"id": "kms.disable_key/another"}])
+def test_a_body_that_is_filed_elsewhere_hides_no_step_behind_a_living_run(tmp_path: Path, said: dict[str, str]) -> None:
+    file = tmp_path / "j.db"
+    died(file, REAL).open_run("bbbb2222", "killswitch", Owner.this())
+    forge(file, "UPDATE gameday_steps SET body = ?", step(RUN).model_copy(update=said).model_dump_json())
+    for words in (("status", "--check"), ("rollback", "--all"), ("rollback", RUN), ("abandon", RUN, "--reason", "x")):
+        told = gameday(tmp_path, *words, "--journal", str(file), exit_code=9)
+        assert f"step '{step().id}'" in told.stdout + told.stderr
