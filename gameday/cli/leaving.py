@@ -178,7 +178,11 @@ def _checked(code: int) -> int:
 
 def _say(text: str) -> None:
     with suppress(Exception):  # the exit code says it too
-        sys.stderr.write(f"gameday: {_harmless(text)}\n")
+        try:
+            shown = _harmless(text)
+        except Exception:  # noqa: BLE001 - no memory is left to load what cleans it
+            shown = ascii(text)
+        sys.stderr.write(f"gameday: {shown}\n")
 
 
 def _harmless(text: str) -> str:

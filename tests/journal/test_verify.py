@@ -53,7 +53,8 @@ TAMPERED = [
     ("UPDATE gameday_steps SET detail = 'x'", "is closed as restored (x) in its row"),
     ("UPDATE gameday_steps SET state = 'injected', closed = NULL", "is open in its row, and sealed as closed"),
     ("UPDATE gameday_steps SET body = '{}'", "a row of gameday_steps cannot be read"),
-    ("UPDATE gameday_steps SET body = replace(body, 'key/', 'key/0')", "is not one that it was prepared for"),
+    ("UPDATE gameday_steps SET body = replace(body, ':key/', ':key/0')", "is not one that it was prepared for"),
+    ("UPDATE gameday_steps SET body = replace(body, 'disable_key/', 'disable_key/0')", "its body is of step"),
     ("DELETE FROM gameday_steps", "was intended, and its row is gone"),
 ]
 
