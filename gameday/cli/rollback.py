@@ -15,15 +15,16 @@ from gameday.cli.journals import open_journal, rollback_command, seal_at, somebo
 from gameday.cli.leaving import about
 from gameday.cli.options import seconds_option
 from gameday.cli.say import say
-from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete
-from gameday.journal import Journal, release_holds
+from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete, TargetError
+from gameday.journal import Journal, RunRecord, release_holds
 from gameday.journal.audit import died_unaccounted, unaccounted
 from gameday.journal.left import LATEST
 from gameday.rollback.ours import readdressed
 from gameday.rollback.receipts import IGNORED, merge
 from gameday.rollback.recovery import abandon_vanished, lands_for, recover
 from gameday.rollback.reserve import one_arena
-from gameday.sdk import Closed, StepClosed
+from gameday.rollback.unsaid import in_doubt
+from gameday.sdk import AWS
 from gameday.target import reopen, vanished
 
 
@@ -101,15 +102,11 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
     open_, events, seal = journal.steps(run, only_open=True), journal.events(run), seal_at(place)
     if not open_:
         strange = unaccounted(events, journal.steps(run))
-        if strange and not ours:
-            raise JournalError(
-                f"nothing is open in its rows, but its events tell otherwise: {'; '.join(strange.values())}. Somebody "
-                f"may have written to the journal: look at what the run changed (gameday show {run}); if it is as it "
-                f"should be, say so with: {rollback_command(run, place)} --ours"
-            )
-        for step in strange:  # written down, else every status would ask again
-            why = f"{somebody()} vouched for it with --ours"
-            journal.append(run, StepClosed(step=step, at=0.0, closed=Closed.ABANDONED, detail=why))
+        vouched = f"{somebody()} vouched for it with --ours" if ours else ""
+        aws = _reached(record) if strange else None
+        doubts = in_doubt(journal, record, events, aws, seal=seal, vouched=vouched)
+        if doubts:
+            raise JournalError(_told_otherwise(run, doubts, place))
         if not lands_for(record):  # else a new run takes them from the dead, in its time
             release_holds(journal, run)
         say(f"run {run}: nothing is open")
@@ -138,3 +135,21 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
         seal=seal,
     )
     return not left
+
+
+def _reached(record: RunRecord) -> AWS | None:
+    """The AWS that the run changed, to look at; None where it cannot be reached or is gone with its lab."""
+    if record.target is None or vanished(record.target):
+        return None
+    try:
+        return reopen(record.target, record.run)
+    except TargetError:  # then nothing is known, and that is what is said
+        return None
+
+
+def _told_otherwise(run: str, doubts: list[str], place: str | None) -> str:
+    return (
+        f"nothing is open in its rows, but its events tell otherwise: {'; '.join(doubts)}. Somebody may have written "
+        f"to the journal: look at what the run changed (gameday show {run}); if it is as it should be, say so with: "
+        f"{rollback_command(run, place)} --ours"
+    )
