@@ -46,7 +46,9 @@ EXPECTED = {
     "audit-trail": Expected(
         1, "FAILED", "write-record in evidence: still not_found", "S3's calls of KMS leave no record in CloudTrail"
     ),
-    "authenticated-access": Expected(1, "FAILED", "outsiders-read in baseline: still ok", "S3 asks no key for a read"),
+    "authenticated-access": Expected(
+        1, "FAILED", "outsiders-read in baseline: expected key_policy_denied, but saw ok", "S3 asks no key for a read"
+    ),
     "encrypt-root-volume": Expected(
         5, "REFUSED", "with a plain yes instead of DryRunOperation", "dry runs are carried out"
     ),
