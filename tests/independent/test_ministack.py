@@ -47,7 +47,7 @@ EXPECTED = {
         1, "FAILED", "write-record in evidence: still not_found", "S3's calls of KMS leave no record in CloudTrail"
     ),
     "authenticated-access": Expected(
-        1, "FAILED", "outsiders-read in baseline: expected key_policy_denied, but saw ok", "S3 asks no key for a read"
+        1, "FAILED", "in baseline: expected key_policy_denied, but saw ok", "S3 asks no key for a read"
     ),
     "encrypt-root-volume": Expected(
         5, "REFUSED", "with a plain yes instead of DryRunOperation", "dry runs are carried out"
