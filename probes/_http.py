@@ -17,14 +17,9 @@ MOST = 1 << 20
 """As much of an answer as is read."""
 
 
-def bare(url: str) -> str:
-    """Without user, password and query, which may be secrets."""
-    return shown(url)
-
-
 def _web_address(url: str) -> str:
     if not is_web_address(url):
-        raise ValueError(f"{bare(url)!r} is not a web address; write http://… or https://…")
+        raise ValueError(f"{shown(url)!r} is not a web address; write http://… or https://…")
     return url
 
 

@@ -10,7 +10,8 @@ import urllib3
 from pydantic import Field
 
 from gameday.sdk import AWS, Cause, Duration, Observation, Probe
-from probes._http import WebAddress, bare, get
+from gameday.urls import shown
+from probes._http import WebAddress, get
 
 
 class HttpGet(Probe):
@@ -35,7 +36,7 @@ class HttpGet(Probe):
         try:
             code, detail = self._ask(aws)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            code, detail = type(error).__name__, f"{bare(self.url)} gave no answer in time, or none at all"
+            code, detail = type(error).__name__, f"{shown(self.url)} gave no answer in time, or none at all"
         return Observation(
             cause=Cause.UNHEALTHY if code else Cause.OK,
             code=code,
@@ -48,9 +49,9 @@ class HttpGet(Probe):
         text = self.contains.encode()
         status, body = get(aws, self.url, self.timeout.total_seconds(), self._decided)
         if status != self.status:
-            return str(status), f"{bare(self.url)} answered {status}, not {self.status}"
+            return str(status), f"{shown(self.url)} answered {status}, not {self.status}"
         if text not in body:
-            return "MissingText", f"{bare(self.url)} answered without {self.contains!r}"
+            return "MissingText", f"{shown(self.url)} answered without {self.contains!r}"
         return "", f"{status}"
 
     def _decided(self, status: int, body: bytes) -> bool:

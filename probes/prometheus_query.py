@@ -12,7 +12,8 @@ import urllib3
 from pydantic import Field, model_validator
 
 from gameday.sdk import AWS, Cause, Duration, Observation, Probe
-from probes._http import MOST, WebAddress, bare, get
+from gameday.urls import shown
+from probes._http import MOST, WebAddress, get
 
 
 class PrometheusQuery(Probe):
@@ -51,10 +52,10 @@ class PrometheusQuery(Probe):
             status, body = get(aws, whole, self.timeout.total_seconds(), lambda _, so_far: len(so_far) >= MOST)
             seen = self._judge(status, body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            detail = f"{bare(address)} gave no answer in time, or none at all"
+            detail = f"{shown(address)} gave no answer in time, or none at all"
             seen = Observation(cause=Cause.UNHEALTHY, code=type(error).__name__, detail=detail)
         except (ValueError, LookupError, TypeError, AttributeError):
-            detail = f"{bare(address)} answered {status}, and not as Prometheus does"
+            detail = f"{shown(address)} answered {status}, and not as Prometheus does"
             seen = Observation(cause=Cause.UNHEALTHY, code=str(status), detail=detail)
         return seen.model_copy(update={"latency": time.monotonic() - asked})
 

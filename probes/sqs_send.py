@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from gameday.sdk import AWS, Answer, Cause, Observation, Probe
+from gameday.sdk import AWS, Cause, Observation, Probe
 
-_MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _MARK = "gameday"
 _PUT_BACK_AT_ONCE = 0
 
@@ -62,7 +61,7 @@ class SqsSend(Probe):
                 MessageAttributes={_MARK: {"DataType": "String", "StringValue": mark}},
             )
         if not answer.ok or not self.receive:
-            return _told(answer, "sent")
+            return answer.observation("sent" if answer.ok else "")
         return self._take_back(aws, url, mark)
 
     def _take_back(self, aws: AWS, url: str, mark: str) -> Observation:
@@ -75,7 +74,7 @@ class SqsSend(Probe):
                     QueueUrl=url, MessageAttributeNames=[_MARK], MaxNumberOfMessages=10, WaitTimeSeconds=1
                 ).get("Messages", [])
             if not answer.ok:
-                return _told(answer, "")
+                return answer.observation()
             ours = [each for each in found if _mark(each) == mark]
             for each in found:
                 with aws.answering():  # what is not put back comes back by itself when its visibility ends
@@ -86,15 +85,10 @@ class SqsSend(Probe):
                             QueueUrl=url, ReceiptHandle=each["ReceiptHandle"], VisibilityTimeout=_PUT_BACK_AT_ONCE
                         )
             if ours:
-                return _told(answer, "sent, received and deleted")
+                return answer.observation("sent, received and deleted" if answer.ok else "")
         seen = answer.observation("sent, but not received again: does somebody else receive from this queue?")
         return seen.model_copy(update={"cause": Cause.NOT_FOUND})
 
 
 def _mark(message: dict[str, Any]) -> str:
     return str(message.get("MessageAttributes", {}).get(_MARK, {}).get("StringValue", ""))
-
-
-def _told(answer: Answer, detail: str) -> Observation:
-    seen = answer.observation(detail if answer.ok else "")
-    return seen.model_copy(update={"cause": Cause.NOT_FOUND}) if seen.code in _MISSING else seen

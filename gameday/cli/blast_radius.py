@@ -298,8 +298,3 @@ def progress_line(progress: Progress, seconds: float) -> str:
         rest = seconds * (progress.bytes_in_all - progress.bytes) / progress.bytes
         left = f", {rest // 60:.0f}:{rest % 60:02.0f} left"
     return f"{progress.note or done}, {found}{left}   [Ctrl-C = show what was found]"
-
-
-def refuse_missing(package: str, extra: str, error: ImportError) -> Refused:
-    """The sentence for an optional part that is not installed."""
-    return Refused(f"{package} is not installed ({error}): pip install 'kms-gameday[{extra}]'")

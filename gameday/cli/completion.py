@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from click.shell_completion import CompletionItem
 
@@ -13,9 +11,9 @@ MOST = 50
 
 def playbooks(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The playbooks that ship with gameday, and any file."""
-    folder = Path(__file__).parents[2] / "playbooks"
-    shipped = sorted(file.stem for file in folder.glob("*.yaml"))
-    found = [CompletionItem(name, help="ships with gameday") for name in shipped if name.startswith(incomplete)]
+    from gameday.playbook import shipped
+
+    found = [CompletionItem(name, help="ships with gameday") for name in shipped() if name.startswith(incomplete)]
     return [*found, CompletionItem(incomplete, type="file")]
 
 

@@ -17,7 +17,7 @@ from gameday.cli.options import seconds_option
 from gameday.cli.say import say
 from gameday.errors import GamedayError, JournalError, Refused, RollbackIncomplete, TargetError
 from gameday.journal import Journal, RunRecord, release_holds
-from gameday.journal.audit import died_unaccounted, unaccounted
+from gameday.journal.audit import died_unaccounted
 from gameday.journal.left import LATEST
 from gameday.rollback.ours import readdressed
 from gameday.rollback.receipts import IGNORED, merge
@@ -101,10 +101,8 @@ def _roll_back(journal: Journal, run: str, within: float, *, only: bool, ours: b
         return True
     open_, events, seal = journal.steps(run, only_open=True), journal.events(run), seal_at(place)
     if not open_:
-        strange = unaccounted(events, journal.steps(run))
         vouched = f"{somebody()} vouched for it with --ours" if ours else ""
-        aws = _reached(record) if strange else None
-        doubts = in_doubt(journal, record, events, aws, seal=seal, vouched=vouched)
+        doubts = in_doubt(journal, record, events, lambda: _reached(record), seal=seal, vouched=vouched)
         if doubts:
             raise JournalError(_told_otherwise(run, doubts, place))
         if not lands_for(record):  # else a new run takes them from the dead, in its time

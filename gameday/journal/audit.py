@@ -75,6 +75,11 @@ def last_word(events: list[Sealed]) -> RunFinished | None:
     return next((one.event for one in reversed(events) if isinstance(one.event, RunFinished)), None)
 
 
+def what_was_prepared(events: list[Sealed]) -> RunPrepared | None:
+    """What the chain says that the run would change, and where."""
+    return next((one.event for one in events if isinstance(one.event, RunPrepared)), None)
+
+
 def _row(run: RunRecord, events: list[Sealed]) -> list[str]:
     finished = last_word(events)
     if run.finished_at is None:
@@ -94,7 +99,7 @@ def _row(run: RunRecord, events: list[Sealed]) -> list[str]:
 
 
 def _steps(run: RunRecord, events: list[Sealed], steps: list[StepState]) -> list[str]:
-    prepared = next((one.event for one in events if isinstance(one.event, RunPrepared)), None)
+    prepared = what_was_prepared(events)
     if prepared is None:
         return ["it has undo steps, and no event that says what it would change"] if steps and events else []
     found: list[str] = []

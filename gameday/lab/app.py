@@ -14,6 +14,7 @@ from . import trouble as troubles
 from .access import Access
 from .behindkey import SERVICES, BehindKey
 from .call import Call, Caller, parse, service_call
+from .client import ACCOUNT
 from .cloudtrail import CloudTrail, record_call
 from .ebs import Ebs
 from .ec2 import Ec2
@@ -21,7 +22,7 @@ from .identity import Iam, expired
 from .kms import Keys, Kms
 from .knobs import preset as knobs_of
 from .line import Line
-from .motoworld import ACCOUNT, MotoWorld
+from .motoworld import MotoWorld
 from .s3 import S3
 from .s3doors import S3Doors
 from .s3requests import S3Requests

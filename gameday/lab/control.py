@@ -10,8 +10,8 @@ from typing import Any
 from gameday.errors import LabError
 
 from .app import Lab
+from .client import ACCOUNT
 from .describe import describe
-from .motoworld import ACCOUNT
 from .wire import Answer
 
 PREFIX = "/_lab/"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from gameday.partitions import partition
 
+from .client import ACCOUNT
+
 if TYPE_CHECKING:
     from .call import Call
-
-ACCOUNT = "123456789012"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,27 +132,3 @@ class MotoStores:
         if about.get("KeyARN"):
             arn = str(found.delivery_stream_arn)
             yield UnderKey(about["KeyARN"], {"aws:firehose:arn": arn}, arn)
-
-    # --- those that notice later
-
-    def tables(self, region: str) -> list[tuple[Any, str]]:
-        """DynamoDB's tables and the keys that they name."""
-        tables = self._store("dynamodb", region).tables.values()
-        return [(t, str((t.sse_specification or {}).get("KMSMasterKeyId") or "")) for t in tables]
-
-    def databases(self, region: str) -> list[tuple[Any, str]]:
-        """RDS' instances and clusters and the keys that they name."""
-        backend = self._store("rds", region)
-        found = [*backend.databases.values(), *backend.clusters.values()]
-        return [(one, str(one.kms_key_id or "") if one.storage_encrypted else "") for one in found]
-
-    def loaded(self, service: str) -> bool:
-        """Whether moto has this service in use: one that is not has no resources."""
-        import sys
-
-        return f"moto.{service}.models" in sys.modules
-
-    def database(self, region: str, name: str) -> Any:
-        """An instance or a cluster of RDS."""
-        backend = self._store("rds", region)
-        return cast(Any, backend.databases.get(name) or backend.clusters.get(name))

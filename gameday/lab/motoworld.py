@@ -17,13 +17,13 @@ from typing import Any, cast
 from gameday.partitions import partition, partitions
 
 from .call import Call, Caller, Session
+from .client import ACCOUNT
 from .motokeys import MotoKeys
 from .motolaunch import Launches, watch
 from .motostores import MotoStores
 from .shapes import Bucket, Ec2Backend, Grant, Image, Instance, Key, KmsBackend, S3Object, Volume
 from .wire import Answer, AwsError, error_answer
 
-ACCOUNT = "123456789012"
 BACKENDS = ("kms", "s3", "ec2", "sts", "iam", "cloudtrail")
 SETTINGS = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # saves 0.3 s; the lab lists an image of its own

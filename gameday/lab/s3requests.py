@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from .motoworld import ACCOUNT
+from .client import ACCOUNT
 from .postform import answer_form
 from .wire import Answer, AwsError
 from .world import Behaviour, World

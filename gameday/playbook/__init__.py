@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from gameday.playbook._find import find
+from gameday.playbook._find import find, shipped
 from gameday.playbook._model import (
     Expect,
     Fails,
@@ -61,6 +61,7 @@ __all__ = [
     "json_schema",
     "load",
     "load_target",
+    "shipped",
     "target_schema",
 ]
 

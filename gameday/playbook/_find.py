@@ -17,23 +17,24 @@ def find(name: str) -> Path:
     own = Path(name)
     if _is_file(own):
         return own
-    shipped = _shipped()
+    known = shipped()
     bare = name.removesuffix(".yaml")
-    if bare in shipped:
-        return shipped[bare]
+    if bare in known:
+        return known[bare]
     if _is_there(own):
         return own  # a directory, or a pipe: reading it says what is wrong
     if own.name != name:
         near = did_you_mean(own.name, (path.name for path in _yaml_in(own.parent)))
         raise PlaybookInvalid(f"there is no file {shown(name)}{near}")
-    hint = did_you_mean(name, (path.name for path in _yaml_in(Path()))) or did_you_mean(bare, shipped)
-    ships = f"; those that ship are {', '.join(shipped)}" if shipped and not hint else ""
+    hint = did_you_mean(name, (path.name for path in _yaml_in(Path()))) or did_you_mean(bare, known)
+    ships = f"; those that ship are {', '.join(known)}" if known and not hint else ""
     raise PlaybookInvalid(
         f"there is no file {shown(name)} here, and no playbook of that name ships with gameday{hint}{ships}"
     )
 
 
-def _shipped() -> dict[str, Path]:
+def shipped() -> dict[str, Path]:
+    """The playbooks that ship with gameday, by name."""
     folder = Path(str(files("playbooks")))
     return {path.stem: path for path in _yaml_in(folder)}
 

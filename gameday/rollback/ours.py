@@ -10,9 +10,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gameday.journal import RunRecord, StepState
-from gameday.journal.audit import INCOMPLETE, closed_in, last_word
+from gameday.journal.audit import INCOMPLETE, closed_in, last_word, what_was_prepared
 from gameday.journal.seal import Seal
-from gameday.sdk import AWS, Rank, Restored, RunPrepared, Sealed, Step, TrailRecord, first_broken
+from gameday.sdk import AWS, Rank, Restored, Sealed, Step, TrailRecord, first_broken
 
 PAGES = 10
 """Pages of 50 of a run's calls; LookupEvents allows two requests a second to the whole account."""
@@ -54,7 +54,7 @@ def readdressed(run: RunRecord, events: list[Sealed], steps: list[StepState], *,
 
     A lab that is gone closes the steps, so whoever rewrites the row must not make a real account one.
     """
-    prepared = next((sealed.event for sealed in events if isinstance(sealed.event, RunPrepared)), None)
+    prepared = what_was_prepared(events)
     why = next((said for state in steps if seal and (said := seal.refusal(state.record, run.target))), "")
     if not (why or ours):
         if prepared is None:
@@ -87,7 +87,7 @@ def _unsealed(state: StepState, run: RunRecord, events: list[Sealed]) -> str:
         return f"the chain of events of run {run.run} is broken at event {broken}"
     if any(sealed.run != run.run for sealed in events):
         return "the events are another run's"
-    prepared = next((sealed.event for sealed in events if isinstance(sealed.event, RunPrepared)), None)
+    prepared = what_was_prepared(events)
     if prepared is None:
         return f"run {run.run} has no sealed event that says what it would change (--ours vouches for it)"
     if prepared.target != run.target:

@@ -6,6 +6,8 @@ resource knows: what reads as restored is told in the events, and all else stays
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gameday.errors import JournalError
 from gameday.journal import Journal, RunRecord
 from gameday.journal.audit import unaccounted
@@ -17,18 +19,24 @@ from gameday.sdk import AWS, Closed, Restored, Sealed, StepClosed
 
 
 def in_doubt(
-    journal: Journal, run: RunRecord, events: list[Sealed], aws: AWS | None, *, seal: Seal | None, vouched: str
+    journal: Journal,
+    run: RunRecord,
+    events: list[Sealed],
+    reach: Callable[[], AWS | None],
+    *,
+    seal: Seal | None,
+    vouched: str,
 ) -> list[str]:
     """A sentence for each step of which nobody knows whether it is open; what is known now is told in the events.
 
-    ``aws`` reads the resources; None where there is nothing to read with. ``vouched`` is who says that a step that
-    does not read as restored is as it should be, or ``""``.
+    ``reach`` gives what the resources are read with, or None where there is nothing. ``vouched`` is who says that a
+    step that does not read as restored is as it should be, or ``""``.
     """
     rows = {state.record.id: state for state in journal.steps(run.run)}
     left: list[str] = []
     for step, why in unaccounted(events, list(rows.values())).items():
         row = rows.get(step)
-        if row is not None and aws is not None and _is_restored(row, run, events, aws, seal):
+        if row is not None and _is_restored(row, run, events, reach, seal):
             journal.append(run.run, StepClosed(step=step, at=0.0, closed=Closed.RESTORED, detail=row.detail or ""))
         elif vouched:
             journal.append(run.run, StepClosed(step=step, at=0.0, closed=Closed.ABANDONED, detail=vouched))
@@ -37,7 +45,9 @@ def in_doubt(
     return left
 
 
-def _is_restored(row: StepState, run: RunRecord, events: list[Sealed], aws: AWS, seal: Seal | None) -> bool:
+def _is_restored(
+    row: StepState, run: RunRecord, events: list[Sealed], reach: Callable[[], AWS | None], seal: Seal | None
+) -> bool:
     """Whether a step that its row closes as restored is the run's own, and its resource says the same."""
     if row.closed != Closed.RESTORED:
         return False
@@ -45,7 +55,7 @@ def _is_restored(row: StepState, run: RunRecord, events: list[Sealed], aws: AWS,
         step = rebuild(row.record)
     except JournalError:  # a part that this installation lacks cannot be asked
         return False
-    if disagreement(row, step, run, events, ours=False, seal=seal):
+    if disagreement(row, step, run, events, ours=False, seal=seal) or (aws := reach()) is None:
         return False
     found: object = None
     with aws.answering() as answer:

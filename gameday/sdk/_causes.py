@@ -138,8 +138,9 @@ _RULES = (
         _codes(
             *("NotFoundException", "NotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "404"),
             *("NoSuchVersion", "NoSuchEntity", "NoSuchTagSet", "TrailNotFoundException"),
+            *("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
         ),
-        "KMS, S3 and IAM error codes; a HEAD has no body, so botocore gives its status as the code",
+        "KMS, S3, IAM and SQS error codes; a HEAD has no body, so botocore gives its status as the code",
     ),
     _Rule(
         Cause.INVALID,

@@ -7,11 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from gameday.errors import Refused
-from gameday.sdk import AWS, StageStep
+from gameday.sdk import AWS, Cause, StageStep
 from gameday.stages._made import TAG, TAG_VALUE, demand, refuse_existing, said, tags
-
-MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
-"""SQS's codes for a queue that is not there, by its query and by its JSON protocol (API Reference, GetQueueUrl)."""
 
 
 class SqsQueue(StageStep):
@@ -99,7 +96,7 @@ class SqsQueue(StageStep):
         url = ""
         with aws.answering() as answer:
             url = str(aws.client("sqs").get_queue_url(QueueName=self.name)["QueueUrl"])
-        if answer.code not in MISSING:
+        if answer.cause is not Cause.NOT_FOUND:
             demand(answer, f"queue {self.name} could not be looked up")
         return url
 
