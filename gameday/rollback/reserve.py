@@ -18,8 +18,8 @@ from gameday.errors import Refused
 
 MEBI = 1 << 20
 NEEDED = 640 * MEBI
-"""Bytes of address space that a run takes at most until it has put everything back, with HELD; measured: 90 MiB of
-code, 8 MiB of stack for each of some 30 threads, and what the answers of AWS take."""
+"""Bytes of address space that a run may take until it has put everything back, HELD among them: sized from one trace
+(90 MiB of code, 8 MiB of stack for each of some 30 threads, and what the answers of AWS take), not a measured peak."""
 HELD = 128 * MEBI
 """Bytes that nobody may take before the rollback does."""
 DESCRIPTORS, THREADS = 128, 32
