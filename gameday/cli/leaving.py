@@ -61,6 +61,7 @@ class _About:
     own: str = ""
     finish_with: str = "gameday rollback --all"
     known: bool = False
+    read_back: bool = False
 
 
 _about = _About()
@@ -90,9 +91,12 @@ def _interruptible() -> None:
                 signal.signal(name, signal.default_int_handler)
 
 
-def all_is_known_to_be_back() -> None:
-    """The run itself has read back all that it changed; the journal, which could not be written, need not be asked."""
-    _about.known = True
+def all_is_read_back(*, recorded: bool) -> None:
+    """The run itself has read back all that it changed: its word stands where the journal cannot be asked.
+
+    A journal that could not be written, which does not have it ``recorded``, need not be asked at all.
+    """
+    _about.read_back, _about.known = True, not recorded
 
 
 def leave(command: Callable[[], object]) -> NoReturn:
@@ -168,7 +172,7 @@ def _checked(code: int) -> int:
         open_ = _asked(_about.journal)
     except BaseException as error:  # noqa: BLE001 - what cannot be known may be changed, whatever kept it from being known
         _say(f"the journal cannot say whether something is still changed ({type(error).__name__}: {error})")
-        return ExitCode.INCOMPLETE
+        return code if _about.read_back else ExitCode.INCOMPLETE
     for sentence in open_:
         _say(f"STILL CHANGED, or could not be read back: {sentence}")
     if open_:

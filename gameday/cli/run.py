@@ -85,8 +85,8 @@ def run_playbook(
         watchdog=watchdog,
     )
     ended = runner.run(job)
-    if ended.restored and not ended.recorded:
-        leaving.all_is_known_to_be_back()
+    if ended.restored:
+        leaving.all_is_read_back(recorded=ended.recorded)
     ending = threading.Thread(target=listener.stop, daemon=True)
     ending.start()
     ending.join(LOG_MAY_TAKE)

@@ -133,3 +133,29 @@ def test_readme_and_help_show_the_exit_codes_that_there_are() -> None:
     assert gameday.epilog is not None
     shown = re.findall(r"^  (\d+) +(.+(?:\n {4,}.+)*)", gameday.epilog, re.MULTILINE)
     assert [(code, " ".join(meaning.split())) for code, meaning in shown] == rows
+
+
+@pytest.mark.parametrize(
+    ("read_back", "answers", "code"),
+    [
+        (True, "nothing", 9),  # what the journal calls open outranks the run's word
+        (True, "an error", 0),
+        (False, "an error", 9),
+    ],
+)
+def test_a_runs_own_word_stands_where_the_journal_cannot_be_asked(
+    file: Path, monkeypatch: pytest.MonkeyPatch, read_back: bool, answers: str, code: int
+) -> None:
+    def command() -> None:
+        leaving.touched(SqlJournal(str(file), create=False))
+        leaving.about([RUN], "gameday rollback", own=True)
+        if read_back:
+            leaving.all_is_read_back(recorded=True)
+
+    monkeypatch.setattr(leaving, "_about", leaving._About())
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    if answers == "an error":
+        monkeypatch.setattr(SqlJournal, "steps", raising(JournalError("the database is restarting")))
+    with pytest.raises(SystemExit) as ended:
+        leaving.leave(command)
+    assert ended.value.code == code
