@@ -134,7 +134,7 @@ def _carried_out(command: Callable[[], object]) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Leave:
         raise
-    except (MemoryError, OSError, ImportError, RuntimeError) as error:
+    except (MemoryError, OSError, ImportError, RuntimeError, SystemError) as error:
         if not (lacking := _lacking(error)):
             return _bug()
         _say(f"this machine has run out of {lacking}: {error or type(error).__name__}")
@@ -155,9 +155,17 @@ def _lacking(error: Exception) -> str:
     """What of the machine's there was not enough of for this command, or ``""`` for a bug."""
     if isinstance(error, MemoryError) or "failed to map segment" in str(error):  # dlopen's words
         return "memory (ulimit -v)"
+    if isinstance(error, SystemError) and _is_limited() and "without" in str(error):
+        return "memory (ulimit -v)"  # CPython, short of memory in the middle of a call, forgets to say so
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "threads (ulimit -u)"
     return _SHORT.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+
+
+def _is_limited() -> bool:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _checked(code: int) -> int:
